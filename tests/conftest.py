@@ -1,0 +1,10 @@
+import os
+import sys
+from pathlib import Path
+
+# Telemetry and a person's own settings stay out of every test and of the processes that tests start.
+os.environ["NEMO_TELEMETRY_ENABLED"] = "false"
+for name in ("DDBUILD_CACHE_DIR", "DDBUILD_SHARED_CACHE", "DDBUILD_SHARED_MODE", "DDBUILD_JOBS"):
+    os.environ.pop(name, None)
+
+sys.path.insert(0, str(Path(__file__).parent))
