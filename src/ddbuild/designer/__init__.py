@@ -1,0 +1,51 @@
+"""The one door to Data Designer: what a config means for a key, and how one run of it is made.
+
+Importing this package imports nothing of Data Designer, which costs two seconds: its modules do so in the functions
+that need it, after `prepare_home` has made sure that it can be imported at all.
+
+    config, describe, seeds, plain   a config, without running it
+    run_config, providers            the settings and models that it runs with
+    designer, instance, health       the one DataDesigner of a build
+    run, resume, short_batches       single runs on it, and what they go on with
+    processors, seeding              runs over finished rows, and configs that start from them
+    active, engine, logs, usage      what belongs to a run, found again from any thread of it
+    losses, messages                 what went wrong, in words
+"""
+
+from __future__ import annotations
+
+from ddbuild.designer.config import copy_builder, load_config
+from ddbuild.designer.describe import ConfigDescription, describe, describe_processors
+from ddbuild.designer.designer import Designer
+from ddbuild.designer.failure import CannotResume, RunFailedError
+from ddbuild.designer.home import prepare_home
+from ddbuild.designer.processors import find_output, processor_builder
+from ddbuild.designer.resume import prepare_resume
+from ddbuild.designer.run import LostRows, RunOutcome, RunRequest
+from ddbuild.designer.run_config import normalize_run_config, package_versions
+from ddbuild.designer.seeding import seeded_builder
+from ddbuild.designer.seeds import count_seed_rows
+from ddbuild.designer.short_batches import drop_short_batches
+
+__all__ = [
+    "CannotResume",
+    "ConfigDescription",
+    "Designer",
+    "LostRows",
+    "RunFailedError",
+    "RunOutcome",
+    "RunRequest",
+    "copy_builder",
+    "count_seed_rows",
+    "describe",
+    "describe_processors",
+    "drop_short_batches",
+    "find_output",
+    "load_config",
+    "normalize_run_config",
+    "package_versions",
+    "prepare_home",
+    "prepare_resume",
+    "processor_builder",
+    "seeded_builder",
+]
