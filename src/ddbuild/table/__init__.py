@@ -1,0 +1,79 @@
+"""Rows on disk: the only door to pyarrow and pandas.
+
+Rows stay in parquet files and pass through in batches. Importing this package imports neither library: each function
+brings its module when it is first asked for.
+
+    row_digest       the content digest of rows
+    unification      many pieces to one parquet file with one schema     schema_merge, conform, logical_type
+    result_file      what a function returned to one parquet file        data_frame
+    source_file      parquet, CSV and JSONL files to one parquet file    csv_file, jsonl_file
+    joining          joins
+    export_file      parquet to parquet, CSV and JSONL                   plain_value
+    parquet_file     open, read and write parquet
+    texts            find texts in cells, and change them
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ddbuild.table.table_error import TableError
+
+if TYPE_CHECKING:
+    from ddbuild.table.data_frame import digest_frame, read_frame
+    from ddbuild.table.export_file import export, read_rows
+    from ddbuild.table.joining import join
+    from ddbuild.table.parquet_file import count_rows, list_folder, read_schema
+    from ddbuild.table.result_file import write_result
+    from ddbuild.table.row_digest import digest_rows
+    from ddbuild.table.source_file import import_files
+    from ddbuild.table.texts import list_texts, order_columns, rewrite
+    from ddbuild.table.unification import concat, unify
+
+__all__ = [
+    "TableError",
+    "concat",
+    "count_rows",
+    "digest_frame",
+    "digest_rows",
+    "export",
+    "import_files",
+    "join",
+    "list_folder",
+    "list_texts",
+    "order_columns",
+    "read_frame",
+    "read_rows",
+    "read_schema",
+    "rewrite",
+    "unify",
+    "write_result",
+]
+
+_MODULES = {
+    "concat": "unification",
+    "count_rows": "parquet_file",
+    "digest_frame": "data_frame",
+    "digest_rows": "row_digest",
+    "export": "export_file",
+    "import_files": "source_file",
+    "join": "joining",
+    "list_folder": "parquet_file",
+    "list_texts": "texts",
+    "order_columns": "texts",
+    "read_frame": "data_frame",
+    "read_rows": "export_file",
+    "read_schema": "parquet_file",
+    "rewrite": "texts",
+    "unify": "unification",
+    "write_result": "result_file",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module `{__name__}` has no attribute `{name}`")
+    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,69 @@
+"""The parts of nested arrays, with slices, null parents and unused buffers already taken into account.
+
+pyarrow 24 makes fields of the null type too short where a struct in a list is null, and then ends the process when
+such a struct is flattened. So fields of the null type are never touched here, but made anew.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as pt
+
+__all__ = ["list_items", "list_lengths", "list_offsets", "map_entries", "struct_fields", "unwrap"]
+
+
+def unwrap(array: pa.Array) -> pa.Array:
+    """Return the values of an extension array, a dictionary or a view, and any other array as it is."""
+    while isinstance(array, (pa.ExtensionArray, pa.DictionaryArray)):
+        array = array.storage if isinstance(array, pa.ExtensionArray) else array.dictionary_decode()
+    if pt.is_string_view(array.type) or pt.is_binary_view(array.type):
+        type_ = pa.large_string() if pt.is_string_view(array.type) else pa.large_binary()
+        try:
+            return array.cast(type_)
+        except pa.ArrowNotImplementedError:  # by pyarrow before 18
+            return pa.array(array.to_pylist(), type_)
+    return array
+
+
+def struct_fields(array: pa.Array) -> list[pa.Array]:
+    """Return the fields of a struct array, null where the struct is null."""
+    count = array.type.num_fields
+    places = [i for i in range(count) if not pt.is_null(array.type.field(i).type)]
+    fields = [array.field(i) for i in places]
+    if array.null_count and fields:
+        names = [str(i) for i in places]
+        fields = pa.StructArray.from_arrays(fields, names=names, mask=array.is_null()).flatten()
+    found = dict(zip(places, fields, strict=True))
+    return [found[i] if i in found else pa.nulls(len(array)) for i in range(count)]
+
+
+def map_entries(array: pa.Array) -> pa.Array:
+    """Return a map array as a list array of structs of `key` and `value`."""
+    return array.view(pa.list_(pa.struct([("key", array.type.key_type), ("value", array.type.item_type)])))
+
+
+def list_lengths(array: pa.Array) -> np.ndarray[Any, Any]:
+    """Return the lengths of the lists of an array, 0 for null."""
+    lengths: np.ndarray[Any, Any] = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
+    return lengths
+
+
+def list_offsets(array: pa.Array) -> pa.Array:
+    """Return offsets into `list_items`, null where a list is null."""
+    offsets = np.zeros(len(array) + 1, dtype=np.int64)
+    np.cumsum(list_lengths(array), out=offsets[1:])
+    mask = None
+    if array.null_count:
+        mask = np.append(array.is_null().to_numpy(zero_copy_only=False), False)
+    return pa.array(offsets.astype(np.int32), mask=mask)
+
+
+def list_items(array: pa.Array) -> pa.Array:
+    """Return the items of all lists that are not null, one after the other."""
+    if pt.is_null(array.type.value_type):
+        return pa.nulls(int(list_lengths(array).sum()))
+    return array.flatten()
