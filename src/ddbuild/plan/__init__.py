@@ -1,0 +1,1 @@
+"""Deciding what is a hit, what must run, and why, without running anything."""
