@@ -1,0 +1,302 @@
+"""One opened workspace or script: its graph on its cache, ready to plan, build and read.
+
+The build runs on an event loop of its own in a thread of its own, with as many worker threads as it has jobs. So it
+works where a loop is running already (notebooks), from any thread, and is not held up by anybody's default executor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+from ddbuild.building.events import BuildPlanned, Event, Listener
+from ddbuild.building.results import BuildResult, Status, TargetResult
+from ddbuild.building.runner import ActionRunner
+from ddbuild.building.scheduler import Outcome, Scheduler
+from ddbuild.cache import Cache, CacheMissError
+from ddbuild.cache.result import ActionResult, Usage
+from ddbuild.designer import Designer
+from ddbuild.errors import InterruptedBuildError, StaleError
+from ddbuild.graph.graph import TargetGraph, shorten
+from ddbuild.graph.targets import Stage, kind_of
+from ddbuild.label import Label
+from ddbuild.materialize import DATA_FILE, materialize
+from ddbuild.plan.actions import ActionCompiler, KeySettings
+from ddbuild.plan.decision import Hit, Miss, Undecided
+from ddbuild.plan.history import History
+from ddbuild.plan.planner import Plan, Planner, TargetPlan
+from ddbuild.plan.reasons import say_reason
+
+__all__ = ["RunningBuild", "Session"]
+
+_ATTEMPTS = 3
+"""How often a build is planned anew because a blob went bad or away since it was planned: what is bad is a miss."""
+
+
+class Session:
+    """A graph with the cache, the designer and the history that it is built with."""
+
+    def __init__(
+        self,
+        graph: TargetGraph,
+        *,
+        root: Path,
+        cache: Cache,
+        designer: Designer,
+        key_settings: KeySettings | None = None,
+    ) -> None:
+        self.graph = graph
+        self.root = root
+        self.cache = cache
+        self.designer = designer
+        self.history = History(root)
+        self.compiler = ActionCompiler(root=root, designer=designer, settings=key_settings or KeySettings())
+        self._planner = Planner(graph, compiler=self.compiler, cache=cache, history=self.history)
+
+    def plan(self, labels: Iterable[Label]) -> Plan:
+        """Return the decisions on `labels` and on what they depend on; nothing runs."""
+        return self._planner.plan(labels)
+
+    def start(self, labels: Iterable[Label], *, jobs: int, keep_going: bool, listener: Listener | None) -> RunningBuild:
+        """Start to build `labels` and return at once."""
+        return RunningBuild(self, list(labels), jobs=jobs, keep_going=keep_going, listener=listener)
+
+    def read(self, label: Label, *, last: bool = False) -> TargetResult:
+        """Return the current result of `label`, materialized, or with `last` the newest one that is kept.
+
+        Raises:
+            StaleError: there is none; nothing is ever generated to make one.
+        """
+        target = self.plan([label]).targets[label]
+        decision = target.decision
+        if isinstance(decision, Hit):
+            results = [each.decision.result for each in target.actions if isinstance(each.decision, Hit)]
+            try:
+                return self._describe(target, Outcome("hit", results=results, tier=decision.tier))
+            except CacheMissError as error:
+                hint = f"ddbuild {shorten(str(label))}"
+                raise StaleError(f"the rows of `{shorten(str(label))}` went bad in the cache", hint=hint) from error
+        if last:
+            kept = self.history.read(label)
+            if kept and (found := self.cache.lookup(kept[-1].key, kept[-1].retry)) is not None:
+                return self._describe(target, Outcome("hit", results=[found[0]], tier=found[1]))
+            raise StaleError(f"no result of `{shorten(str(label))}` is kept", hint=f"ddbuild {shorten(str(label))}")
+        raise StaleError(
+            f"`{shorten(str(label))}` is stale",
+            facts={"because": "; ".join(_words(target)) or "it was never built here"},
+            hint=f"build it with `ddbuild {shorten(str(label))}`, or read the newest one kept with `--last`",
+        )
+
+    def describe_plan(self, plan: Plan, seconds: float) -> BuildResult:
+        """Return `plan` in the shape of a build's result, with the statuses `hit`, `stale` and `undecided`."""
+        described: dict[Label, TargetResult] = {}
+        for target in plan.targets.values():
+            if not target.needed:
+                continue
+            hits = [each.decision.result for each in target.actions if isinstance(each.decision, Hit)]
+            if isinstance(target.decision, Hit):
+                outcome = Outcome(_hit_status(hits), results=hits, tier=target.decision.tier)
+            elif (empty := _find_empty(self.graph.parents(target.label), described)) is not None:
+                outcome = Outcome("skipped_empty_upstream", upstream=empty)
+            else:
+                outcome = Outcome("undecided" if isinstance(target.decision, Undecided) else "stale")
+            described[target.label] = self._describe(target, outcome, materialized=False)
+            described[target.label].saved = _usage_of(hits)
+        return BuildResult(targets=described, seconds=seconds, exit_code=0)
+
+    def finish(self, plan: Plan, outcomes: dict[Label, Outcome], seconds: float, *, interrupted: bool) -> BuildResult:
+        """Keep the history of what was built, materialize what was requested, and return everything by label."""
+        described = {}
+        for target in plan.targets.values():
+            outcome = outcomes.get(target.label)
+            if outcome is None or not (target.needed or target.requested):
+                continue
+            if outcome.output is not None:
+                self.history.write(target.label, outcome.results)
+            described[target.label] = self._describe(target, outcome)
+        bad = [each for each in described.values() if each.status in ("failed", "skipped", "interrupted")]
+        code = InterruptedBuildError.exit_code if interrupted else 1 if bad else 0
+        return BuildResult(targets=described, seconds=seconds, exit_code=code)
+
+    def _describe(self, target: TargetPlan, outcome: Outcome, *, materialized: bool = True) -> TargetResult:
+        output = outcome.output
+        folder: Path | None = None
+        locate: Callable[[], Path] | None = None
+        if output is not None and target.requested and materialized:
+            folder = materialize(output, target.label, self.cache, self.root)
+            locate = partial(Path.joinpath, folder, DATA_FILE)
+        elif output is not None:
+            locate = partial(self.cache.fetch, output.output)
+        generated_now = any(run.kind == "generate" and run.status == "ran" for run in outcome.runs)
+        return TargetResult(
+            label=target.label,
+            kind=kind_of(target.target),
+            requested=target.requested,
+            status=outcome.status,
+            tier=outcome.tier if outcome.status in ("hit", "cutoff") else None,
+            key=output.key if output else None,
+            digest=output.digest if output else None,
+            rows=output.rows if output else None,
+            rows_requested=output.rows_requested if output else None,
+            rows_lost=output.rows_lost if output else 0,
+            path=folder,
+            reasons=target.reasons,
+            actions=outcome.runs,
+            usage=outcome.usage,
+            saved=Usage() if generated_now else _usage_of(outcome.results),
+            seconds=outcome.seconds,
+            upstream=outcome.upstream,
+            error=outcome.error,
+            result=output,
+            locate=locate,
+            config=self.compiler.config(target.target)[0]
+            if isinstance(target.target, Stage) and materialized
+            else None,
+        )
+
+
+class RunningBuild:
+    """A build under way in its own thread."""
+
+    def __init__(
+        self, session: Session, labels: list[Label], *, jobs: int, keep_going: bool, listener: Listener | None
+    ) -> None:
+        self._session = session
+        self._labels = labels
+        self._jobs = jobs
+        self._keep_going = keep_going
+        self._listener = listener
+        self._future: Future[BuildResult] = Future()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._scheduler: Scheduler | None = None
+        self._interrupted = False
+        self._thread = threading.Thread(target=self._run, name="ddbuild", daemon=True)
+        self._thread.start()
+
+    def wait(self, timeout: float | None = None) -> BuildResult:
+        """Return the result once the build is done.
+
+        Raises:
+            GraphError: something was wrong before anything ran.
+            TimeoutError: it is not done after `timeout` seconds.
+        """
+        return self._future.result(timeout)
+
+    @property
+    def future(self) -> Future[BuildResult]:
+        """The result to come."""
+        return self._future
+
+    def interrupt(self) -> None:
+        """Stop soon, from any thread: no new starts, running stages end, finished ones and batches are kept."""
+        self._interrupted = True
+        self._session.designer.cancel()
+        loop, scheduler = self._loop, self._scheduler
+        if loop is not None and scheduler is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(scheduler.interrupt)
+
+    def _run(self) -> None:
+        try:
+            self._future.set_result(self._build())
+        except BaseException as error:
+            self._future.set_exception(error)
+
+    def _build(self) -> BuildResult:
+        started = time.monotonic()
+        for attempt in range(_ATTEMPTS):
+            plan = self._session.plan(self._labels)
+            self._tell(BuildPlanned(len(plan.targets), tuple(each.label for each in plan.to_run)))
+            outcomes = self._run_loop(plan)
+            last = attempt == _ATTEMPTS - 1
+            if not last and any(isinstance(each.error, CacheMissError) for each in outcomes.values()):
+                continue
+            seconds = time.monotonic() - started
+            try:
+                return self._session.finish(plan, outcomes, seconds, interrupted=self._interrupted)
+            except CacheMissError:
+                if last:
+                    raise
+        raise AssertionError("the last attempt returns or raises")
+
+    def _run_loop(self, plan: Plan) -> dict[Label, Outcome]:
+        loop = asyncio.new_event_loop()
+        # A target needs one thread while it waits for a model, and one more for its short steps.
+        executor = ThreadPoolExecutor(max_workers=2 * self._jobs + 2, thread_name_prefix="ddbuild")
+        loop.set_default_executor(executor)
+        try:
+            return loop.run_until_complete(self._schedule(plan))
+        finally:
+            # Data Designer's threads cannot be stopped: whoever waits for them waits for the slowest request.
+            executor.shutdown(wait=False, cancel_futures=True)
+            _cancel_tasks(loop)
+            loop.close()
+
+    async def _schedule(self, plan: Plan) -> dict[Label, Outcome]:
+        self._loop = asyncio.get_running_loop()
+        emit = self._emitter(self._loop)
+        session = self._session
+        runner = ActionRunner(
+            root=session.root, cache=session.cache, designer=session.designer, compiler=session.compiler, emit=emit
+        )
+        self._scheduler = Scheduler(
+            plan, runner=runner, cache=session.cache, jobs=self._jobs, keep_going=self._keep_going, emit=emit
+        )
+        if self._interrupted:
+            self._scheduler.interrupt()
+        return await self._scheduler.run()
+
+    def _emitter(self, loop: asyncio.AbstractEventLoop) -> Callable[[Event], None]:
+        def emit(event: Event) -> None:
+            if threading.current_thread() is self._thread:
+                self._tell(event)
+            elif not loop.is_closed():
+                loop.call_soon_threadsafe(self._tell, event)
+
+        return emit
+
+    def _tell(self, event: Event) -> None:
+        if self._listener is not None:
+            self._listener(event)
+
+
+def _cancel_tasks(loop: asyncio.AbstractEventLoop) -> None:
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+
+
+def _usage_of(results: list[ActionResult]) -> Usage:
+    """What the rows of a target have cost; a later action's result carries what the one before it says."""
+    return results[0].provenance.usage if results else Usage()
+
+
+def _hit_status(results: list[ActionResult]) -> Status:
+    return "completed_empty" if results[-1].rows == 0 else "hit"
+
+
+def _find_empty(parents: Iterable[Label], described: dict[Label, TargetResult]) -> Label | None:
+    """The empty target above, because of which a target is going to be skipped; None where there is none."""
+    for label in parents:
+        parent = described.get(label)
+        if parent is not None and parent.status in ("completed_empty", "skipped_empty_upstream"):
+            return parent.upstream or label
+    return None
+
+
+def _words(target: TargetPlan) -> list[str]:
+    words = []
+    for each in target.actions:
+        if isinstance(each.decision, Undecided):
+            words.append(
+                "its parents have to run first: " + ", ".join(shorten(str(p)) for p in each.decision.waits_for)
+            )
+        elif isinstance(each.decision, Miss):
+            words += [say_reason(reason) for reason in each.decision.reasons]
+    return list(dict.fromkeys(words))
