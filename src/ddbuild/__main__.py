@@ -1,0 +1,6 @@
+"""`python -m ddbuild`."""
+
+from ddbuild.cli.main import main
+
+if __name__ == "__main__":
+    main()
