@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-os.environ.setdefault("DATA_DESIGNER_HOME", tempfile.mkdtemp(prefix="ddbuild-test-home-"))
 os.environ.setdefault("NEMO_TELEMETRY_ENABLED", "false")
 sys.path.insert(0, str(Path(__file__).parents[1]))
 

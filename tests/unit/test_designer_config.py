@@ -1,16 +1,11 @@
-import os
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
-os.environ.setdefault("DATA_DESIGNER_HOME", tempfile.mkdtemp(prefix="ddbuild-test-home-"))
-
 import data_designer.config as dd
 import pandas as pd
+import pytest
 from pydantic import BaseModel
 
 from ddbuild.designer import copy_builder, count_seed_rows, load_config, seeded_builder

@@ -2,15 +2,11 @@ import importlib.util
 import os
 import shutil
 import sys
-import tempfile
 from pathlib import Path
-
-import pytest
-
-os.environ.setdefault("DATA_DESIGNER_HOME", tempfile.mkdtemp(prefix="ddbuild-test-home-"))
 
 import data_designer.config as dd
 import pandas as pd
+import pytest
 from pydantic import BaseModel
 
 from ddbuild.designer import describe, describe_processors, load_config

