@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ddbuild.table import TableError, export, read_rows
+from ddbuild.table import TableError, export, parquet_file, read_rows
 
 ROWS = {
     "i": [1, None],
@@ -119,7 +119,8 @@ def test_export_onto_a_folder_is_an_error(rows, tmp_path):
 
 
 @pytest.mark.parametrize("groups", [1, 3, 100])
-def test_rows_are_read_from_any_place(tmp_path, groups):
+def test_rows_are_read_from_any_place(tmp_path, groups, monkeypatch):
+    monkeypatch.setattr(parquet_file, "GROUP_ROWS", 2)
     pq.write_table(pa.table({"a": list(range(10))}), tmp_path / "a.parquet", row_group_size=groups)
 
     def values(limit, offset=0):

@@ -174,6 +174,10 @@ def test_unwritable_destination_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(TableError, match=r"^`out.parquet` cannot be written"):
         write_result(pa.table({"a": [1]}), tmp_path / "file" / "out.parquet")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(TableError, match=r"^`folder` cannot be written"):
+        write_result(pa.table({"a": [1]}), tmp_path / "folder")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
 
 
 def test_files_follow_the_umask_and_not_a_private_mode(tmp_path):

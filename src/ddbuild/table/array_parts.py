@@ -1,8 +1,4 @@
-"""The parts of nested arrays, with slices, null parents and unused buffers already taken into account.
-
-pyarrow 24 makes fields of the null type too short where a struct in a list is null, and then ends the process when
-such a struct is flattened. So fields of the null type are never touched here, but made anew.
-"""
+"""The parts of nested arrays, with slices, null parents and unused buffers already taken into account."""
 
 from __future__ import annotations
 
@@ -31,19 +27,17 @@ def unwrap(array: pa.Array) -> pa.Array:
 
 def struct_fields(array: pa.Array) -> list[pa.Array]:
     """Return the fields of a struct array, null where the struct is null."""
-    count = array.type.num_fields
-    places = [i for i in range(count) if not pt.is_null(array.type.field(i).type)]
-    fields = [array.field(i) for i in places]
-    if array.null_count and fields:
-        names = [str(i) for i in places]
-        fields = pa.StructArray.from_arrays(fields, names=names, mask=array.is_null()).flatten()
-    found = dict(zip(places, fields, strict=True))
-    return [found[i] if i in found else pa.nulls(len(array)) for i in range(count)]
+    fields: list[pa.Array] = array.flatten()
+    return fields
 
 
 def map_entries(array: pa.Array) -> pa.Array:
     """Return a map array as a list array of structs of `key` and `value`."""
-    return array.view(pa.list_(pa.struct([("key", array.type.key_type), ("value", array.type.item_type)])))
+    entries = pa.StructArray.from_arrays([array.keys, array.items], names=["key", "value"])
+    # `array.view(list of structs)` would do, but pyarrow 24 then makes items of the null type too short, and ends the
+    # process when they are used. The offsets are copied because a null mask wants them without a slice.
+    offsets = pa.array(array.offsets.to_numpy())
+    return pa.ListArray.from_arrays(offsets, entries, mask=array.is_null() if array.null_count else None)
 
 
 def list_lengths(array: pa.Array) -> np.ndarray[Any, Any]:
@@ -64,6 +58,4 @@ def list_offsets(array: pa.Array) -> pa.Array:
 
 def list_items(array: pa.Array) -> pa.Array:
     """Return the items of all lists that are not null, one after the other."""
-    if pt.is_null(array.type.value_type):
-        return pa.nulls(int(list_lengths(array).sum()))
     return array.flatten()

@@ -7,8 +7,10 @@ durations, cuts nanoseconds off times with a zone, and makes doubles of long dec
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -65,14 +67,17 @@ def join(
     if bool(keys) == (how == "cross"):
         raise TableError("a cross join has no key columns" if keys else f"the {how} join has no key columns")
     _check_columns(parts, keys)
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=destination.parent, prefix=".join-") as folder:
-        left = parts[0]
-        for step, right in enumerate(parts[1:], start=1):
-            target = destination if step == len(parts) - 1 else Path(folder) / f"{step}.parquet"
-            rows = _join_two(left, right, keys, how, target, Path(folder) / f"step-{step}")
-            if target != destination:
-                left = parquet_part(target, " and ".join(names[: step + 1]))
+    try:
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=destination.parent, prefix=".join-") as folder:
+            left = parts[0]
+            for step, right in enumerate(parts[1:], start=1):
+                target = destination if step == len(parts) - 1 else Path(folder) / f"{step}.parquet"
+                rows = _join_two(left, right, keys, how, target, Path(folder) / f"step-{step}")
+                if target != destination:
+                    left = parquet_part(target, " and ".join(names[: step + 1]))
+    except (pa.ArrowException, OSError) as error:
+        raise TableError("the tables cannot be joined", facts={"reason": shorten_reason(error)}) from error
     return rows
 
 
@@ -142,18 +147,16 @@ class _Spool:
         self._path = path.with_suffix(".arrow")
         key_schema = pa.schema([(f"key{i}", _sql_type(type_)) for i, type_ in enumerate(keys.values())])
         starts = [0]
-        with pa.ipc.new_file(str(self._path), self.schema) as rows:
-            if keys:
-                with ParquetSink(path.with_suffix(".parquet"), key_schema) as sink:
-                    for batch in self._conform(part):
-                        rows.write_batch(batch)
-                        starts.append(starts[-1] + batch.num_rows)
-                        columns = [_sql_values(batch.column(batch.schema.get_field_index(key))) for key in keys]
-                        sink.write(pa.RecordBatch.from_arrays(columns, schema=key_schema))
-            else:
-                for batch in self._conform(part):
-                    rows.write_batch(batch)
-                    starts.append(starts[-1] + batch.num_rows)
+        with (
+            pa.ipc.new_file(str(self._path), self.schema) as rows,
+            ParquetSink(path.with_suffix(".parquet"), key_schema) if keys else nullcontext() as sink,
+        ):
+            for batch in self._conform(part):
+                rows.write_batch(batch)
+                starts.append(starts[-1] + batch.num_rows)
+                if sink is not None:
+                    columns = [_sql_values(batch.column(batch.schema.get_field_index(key))) for key in keys]
+                    sink.write(pa.RecordBatch.from_arrays(columns, schema=key_schema))
         self._starts = np.array(starts, dtype=np.int64)
 
     def _conform(self, part: Part) -> Iterator[pa.RecordBatch]:
@@ -236,20 +239,18 @@ def _pair_equal(folder: Path, keys: int, how: JoinKind, rows: int) -> Iterator[t
     # 0.1 s to import, and only joins need it
     import duckdb
 
-    def quote(path: Path) -> str:
-        return "'" + str(path).replace("'", "''") + "'"
-
     pairs = folder / "pairs.parquet"
     equal = " AND ".join(f"l.key{i} = r.key{i}" for i in range(keys))
     left, right = (
-        f"read_parquet({quote(folder / f'{side}.parquet')}, file_row_number = true)" for side in ("left", "right")
+        f"read_parquet({_quote(folder / side, glob=True)}, file_row_number = true, hive_partitioning = false)"
+        for side in ("left.parquet", "right.parquet")
     )
     try:
         with duckdb.connect(":memory:", config={"memory_limit": _MEMORY, "temp_directory": str(folder)}) as database:
             database.execute(
                 f"COPY (SELECT l.file_row_number AS l, r.file_row_number AS r"
                 f" FROM {left} l {_WORDS[how]} {right} r ON {equal}"
-                f" ORDER BY 1 NULLS LAST, 2 NULLS LAST) TO {quote(pairs)} (FORMAT parquet)"
+                f" ORDER BY 1 NULLS LAST, 2 NULLS LAST) TO {_quote(pairs)} (FORMAT parquet)"
             )
     except duckdb.Error as error:
         raise TableError("the tables cannot be joined", facts={"reason": shorten_reason(error)}) from error
@@ -258,3 +259,9 @@ def _pair_equal(folder: Path, keys: int, how: JoinKind, rows: int) -> Iterator[t
             for start in range(0, batch.num_rows, rows):
                 piece = batch.slice(start, rows)
                 yield piece.column(0), piece.column(1)
+
+
+def _quote(path: Path, *, glob: bool = False) -> str:
+    """Return `path` as a text of SQL; where a pattern is read, `*`, `?` and `[` stand for themselves."""
+    text = re.sub(r"[*?[]", r"[\g<0>]", str(path)) if glob else str(path)
+    return "'" + text.replace("'", "''") + "'"

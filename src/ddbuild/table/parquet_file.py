@@ -11,7 +11,7 @@ import json
 import re
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -165,24 +165,23 @@ class ParquetSink:
         self._pending_bytes = 0
 
     def __enter__(self) -> Self:
-        self._replacing = replace_when_done(self._destination)
-        with self._writing():
-            temporary = self._replacing.__enter__()
+        with self._writing(), ExitStack() as stack:
+            temporary = stack.enter_context(replace_when_done(self._destination))
             self._writer = pq.ParquetWriter(temporary, self._schema, compression="zstd")
+            self._replacing = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            with self._writing():
-                if kind is None:
-                    self._flush()
+        if kind is None:
+            with self._writing(), self._replacing:
+                self._flush()
                 self._writer.close()
-        except BaseException as failure:
-            self._replacing.__exit__(type(failure), failure, failure.__traceback__)
-            raise
-        self._replacing.__exit__(kind, error, trace)
+        else:
+            with suppress(pa.ArrowException, OSError):
+                self._writer.close()
+            self._replacing.__exit__(kind, error, trace)
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Add the rows of `batch`, which has exactly the schema of the file."""

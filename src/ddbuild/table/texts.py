@@ -54,15 +54,21 @@ def order_columns(path: Path, order: Sequence[str]) -> list[str]:
 
 
 def rewrite(
-    path: Path, destination: Path, *, columns: Sequence[str] | None = None, texts: Mapping[str, str] | None = None
+    path: Path,
+    destination: Path,
+    *,
+    columns: Sequence[str] | None = None,
+    texts: Mapping[str, str] | None = None,
+    limit: int | None = None,
 ) -> int:
-    """Write the rows of a parquet file with some texts replaced by others; return their number.
+    """Write rows of a parquet file with some texts replaced by others; return their number.
 
     Args:
         path: The file to read.
         destination: Where the file goes, atomically; it may be `path`.
         columns: The columns to take, in this order; all as they are where left out.
         texts: What stands in the place of each text that is a whole value, at whatever depth.
+        limit: How many rows to take from the start; all where left out.
 
     Raises:
         TableError: the file cannot be read, or `destination` cannot be written.
@@ -74,11 +80,15 @@ def rewrite(
     new = pa.array(list((texts or {}).values()), pa.string())
     with ParquetSink(destination, schema) as sink:
         for batch in part.read():
+            if limit is not None:
+                batch = batch.slice(0, limit - sink.rows)
             batch = conform_batch(batch, schema, part.name)
             if len(old):
                 arrays = [_replace(column, old, new) for column in batch.columns]
                 batch = pa.RecordBatch.from_arrays(arrays, schema=schema)
             sink.write(batch)
+            if sink.rows == limit:
+                break
     return sink.rows
 
 
