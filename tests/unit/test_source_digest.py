@@ -282,6 +282,10 @@ if __name__ == "__main__":
     "lazier.py": "SCALE = 4\nIDLE = 5\n",
 }
 
+LAZY = [
+    "FACTOR = 2\nNOISE = 3\n\n\ndef read(path):\n    return FACTOR * SCALE\n",
+    "def read(path):\n    return FACTOR * SCALE\n\n\nNOISE = 3\nFACTOR = 2\n",
+]
 MOVED = "from cleaning import clean as scrub\nfrom helpers import"
 FILES["cleaning.py"] = "def clean(value):\n    return value.strip() if isinstance(value, str) else value\n"
 
@@ -470,8 +474,8 @@ KEEPS = [
         "the order of definitions in a module imported inside",
         "lazily",
         "lazy.py",
-        "FACTOR = 2\nNOISE = 3\n",
-        "NOISE = 3\nFACTOR = 2\n",
+        LAZY[0],
+        LAZY[1],
     ),
     ("a comment in a module passed around", "opaque", "helpers.py", "LIMIT = 10", "LIMIT = 10  # ten"),
 ]

@@ -9,17 +9,19 @@ import linecache
 import os
 import subprocess
 import sys
+import time
 import types
+from pathlib import Path
 
 import pytest
 
 from ddbuild.errors import UnhashableError
-from ddbuild.source_digest import digest_function
+from ddbuild.source_digest import digest_function, digest_value
 
 LOADER = """
 import importlib.util, json, sys, types
 from pathlib import Path
-from ddbuild.source_digest import digest_function
+from ddbuild.source_digest import digest_function, digest_value
 
 how, root = sys.argv[1], Path(sys.argv[2])
 file = root / "callbacks.py"
@@ -66,10 +68,16 @@ class Rules(Base):
 RULES = Rules()
 
 
+def unused():
+    import package.one as one
+    import package.two as two
+    import package.six as six
+
+
 def keep(path, checks=frozenset({len, sorted, helpers.score, lambda word: word})):
     from helpers import score
 
-    return RULES.accept(HERE.name), __name__, {word for word in WORDS}, score, helpers
+    return RULES.accept(HERE.name), unused, __name__, {word for word in WORDS}, score, helpers
 """
 
 
@@ -97,6 +105,11 @@ def test_digests_do_not_depend_on_process_hash_seed_folder_or_way_of_loading(tmp
         root.mkdir(parents=True)
         (root / "callbacks.py").write_text(CALLBACKS)
         (root / "helpers.py").write_text("def score(word):\n    return len(word)\n")
+        for name in ("one", "two", "six"):
+            folder = root / "package" / name
+            folder.mkdir(parents=True)
+            (folder / "__init__.py").write_text("from . import same\n")
+            (folder / "same.py").write_text(f"print('{name}')\n")
         environment = {**os.environ, "PYTHONHASHSEED": str(number)}
         command = [sys.executable, "-c", LOADER, how, str(root)]
         printed.add(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
@@ -300,13 +313,31 @@ def test_an_edit_without_a_new_import_gives_neither_the_old_nor_the_new_digest(t
     assert digest(old.keep).identity == fresh_old
 
 
-def test_an_edit_within_one_time_stamp_is_seen(tmp_path):
+def test_an_edited_class_without_a_new_import_gives_neither_digest(tmp_path):
+    text = "class Rules:\n    def low(self): return 1\ndef keep(path): return Rules\n"
+    old = load(tmp_path, text)
+    fresh_old = digest(old.keep).identity
+    new = load(tmp_path, text.replace("1", "2"))
+    assert len({fresh_old, digest(new.keep).identity, digest(old.keep).identity}) == 3
+
+
+def test_an_edit_within_one_time_stamp_is_seen(tmp_path, monkeypatch):
+    stat = Path.stat
+    now = time.time_ns()
+
+    def frozen(self, **options):
+        true = stat(self, **options)
+        return types.SimpleNamespace(
+            st_mtime_ns=now, st_ctime_ns=now, st_size=true.st_size, st_ino=true.st_ino, st_mode=true.st_mode
+        )
+
+    monkeypatch.setattr(Path, "stat", frozen)
     first = load(tmp_path, "def keep(path):\n    return 1\n")
-    stamp = (tmp_path / "callbacks.py").stat().st_mtime_ns
     before = digest(first.keep).identity
     second = load(tmp_path, "def keep(path):\n    return 2\n")
-    os.utime(tmp_path / "callbacks.py", ns=(stamp, stamp))
-    assert digest(second.keep).identity != before
+    seen = digest(second.keep).identity
+    monkeypatch.undo()
+    assert seen == digest(second.keep).identity != before
 
 
 def test_a_function_that_left_its_file_is_refused(tmp_path):
@@ -412,3 +443,37 @@ def test_every_overridden_name_reaches_the_digest(tmp_path):
     before = digest(keep).identity
     names.value = 2
     assert digest(keep).identity != before
+
+
+def test_helpers_may_have_any_name(tmp_path):
+    text = (
+        "import functools\n"
+        "def decorator(x): return x + 1\n"
+        "def module(x): return x + 2\n"
+        "def arguments(x): return x + 3\n"
+        "def plain(path): return decorator(path), module(path), arguments(path)\n"
+        "@functools.wraps(plain)\n"
+        "def keep(*args): return plain(*args) + 4\n"
+        "part = functools.partial(plain, 5)\n"
+    )
+    before = load(tmp_path, text)
+    found = identities([before.keep, before.part])
+    for number in range(1, 6):
+        after = load(tmp_path, text.replace(f" {number}", f" {number}0"))
+        changed = [one != other for one, other in zip(found, identities([after.keep, after.part]), strict=True)]
+        assert changed == [number != 5, number != 4]
+
+
+def test_the_order_of_dicts_counts_for_code_and_not_for_settings(tmp_path):
+    text = "TABLE = {'a': 1, 'b': 2}\ndef keep(path): return TABLE\n"
+    found = []
+    for edited in (text, text.replace("'a': 1, 'b': 2", "'b': 2, 'a': 1")):
+        module = load(tmp_path, edited)
+        found.append(
+            (
+                digest(module.keep).identity,
+                digest_value(module.TABLE, root=None, subject="x"),
+                digest_value([module.TABLE, module.keep], root=None, subject="x"),
+            )
+        )
+    assert [one == other for one, other in zip(*found, strict=True)] == [False, True, False]

@@ -63,6 +63,6 @@ def digest_value(value: object, *, root: Path | None, subject: str) -> Digest:
     Raises:
         UnhashableError: something in it has neither source nor content.
     """
-    walk = Walk(root, subject, ordered=False)
-    walk.start_value(value)
+    walk = Walk(root, subject)
+    walk.start_value(value, ordered=False)
     return digest_of(walk.finish())

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ddbuild.source_digest.encoding import encode_tagged, encode_text
-from ddbuild.source_digest.normalized_source import mentions_docstrings
 from ddbuild.source_digest.ownership import Ownership, locate_code, unwrap_method
 from ddbuild.source_digest.reads import Reads, list_bound_names
 from ddbuild.source_digest.source_file import SourceFile, fingerprint_code
@@ -68,7 +67,7 @@ def look_into_class(kind: type, namespace: Mapping[str, Any], open_file: OpenFil
             content.definitions.append(encode_tagged("definition", [source.encode(node, keep_docstrings=False)]))
             content.documented.append(encode_tagged("definition", [source.encode(node, keep_docstrings=True)]))
             content.reads.append(source.find_reads(node))
-            content.mentions_docstrings |= source.mentions_docstrings and mentions_docstrings(node)
+            content.mentions_docstrings |= source.mentions_docstrings(node)
         content.definitions += stale
         content.documented += stale
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import sysconfig
@@ -77,7 +78,7 @@ class Ownership:
         """Return whether a file is the user's; a virtual environment inside the workspace is not."""
         known = self._files.get(file)
         if known is None:
-            known = self._files[file] = self._owns_file(file)
+            known = self._files[file] = _owns_file(file, self.root)
         return known
 
     def owns_module(self, name: str, namespace: Mapping[str, Any] | None = None) -> bool:
@@ -114,16 +115,6 @@ class Ownership:
                 if str(parent) == self.root:
                     break
         return []
-
-    def _owns_file(self, file: str) -> bool:
-        if file.startswith("<"):
-            return True
-        real = os.path.realpath(file)
-        if real.startswith(_LIBRARY_FOLDERS):
-            return False
-        if self.root is not None and real.startswith(self.root + os.sep):
-            real = real[len(self.root) :]
-        return _INSTALLED.isdisjoint(Path(real).parts)
 
 
 def find_namespace(kind: type, known: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any] | None:
@@ -194,6 +185,18 @@ def unwrap_method(value: object) -> list[Callable[..., Any]]:
         # pydantic builds its models when their parts are looked at.
         found = [value, value.func if type(value).__module__ == "functools" and hasattr(value, "func") else None]
     return [function for function in found if isinstance(function, types.FunctionType)]
+
+
+@functools.lru_cache(maxsize=4096)
+def _owns_file(file: str, root: str | None) -> bool:
+    if file.startswith("<"):
+        return True
+    real = os.path.realpath(file)
+    if real.startswith(_LIBRARY_FOLDERS):
+        return False
+    if root is not None and real.startswith(root + os.sep):
+        real = real[len(root) :]
+    return _INSTALLED.isdisjoint(Path(real).parts)
 
 
 def _find_file(folder: Path, relative: str, owner: Ownership) -> str | None:

@@ -242,7 +242,7 @@ class _Finder:
         self.reads.imports.setdefault(read, line)
 
     def add_unused_imports(self, scope: _Scope) -> None:
-        for name in scope.imports.keys() - scope.used_imports:
+        for name in sorted(scope.imports.keys() - scope.used_imports):
             for level, module, attributes in scope.imports[name]:
                 # Of `from package import module` the module runs even if nothing is taken of it.
                 self.add_import(ImportRead(level, module, None), 0)

@@ -8,7 +8,14 @@ from typing import Any
 from ddbuild.errors import Location, UnhashableError
 from ddbuild.source_digest.value import RefusedValueError, format_trail
 
-__all__ = ["describe_refusal", "name_thing"]
+__all__ = ["HINT", "describe_refusal", "name_thing", "quote_subject"]
+
+HINT = 'give the target `version="1"`, and another one whenever its rows may change'
+
+
+def quote_subject(subject: str) -> str:
+    """Return a subject in backticks, unless it brings its own."""
+    return subject if "`" in subject else f"`{subject}`"
 
 
 def name_thing(thing: Any) -> str:
@@ -42,9 +49,4 @@ def describe_refusal(
         facts["read at"] = str(place)
     if isinstance(refused.__cause__, LookupError):
         facts["because"] = str(refused.__cause__)
-    quoted = subject if "`" in subject else f"`{subject}`"
-    return UnhashableError(
-        f"{quoted} depends on {what}",
-        facts=facts,
-        hint='give the target `version="1"`, and another one whenever its rows may change',
-    )
+    return UnhashableError(f"{quote_subject(subject)} depends on {what}", facts=facts, hint=HINT)

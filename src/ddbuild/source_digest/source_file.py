@@ -7,6 +7,7 @@ took a snapshot, a notebook's cell). A function whose code is no longer what its
 from __future__ import annotations
 
 import ast
+import copy
 import linecache
 import stat
 import time
@@ -56,6 +57,9 @@ class SourceFile:
         self.text = text
         self._encodings: dict[tuple[int, bool], bytes] = {}
         self._reads: dict[int, Reads] = {}
+        self._mentions: dict[int, bool] = {}
+        # By the identity of code objects, which are kept beside: they are slow to compare.
+        self._found: dict[int, tuple[types.CodeType, FoundFunction | None]] = {}
 
     @cached_property
     def tree(self) -> ast.Module:
@@ -88,10 +92,13 @@ class SourceFile:
             known = self._reads[id(node)] = find_reads_of_definition(node)
         return known
 
-    @cached_property
-    def mentions_docstrings(self) -> bool:
-        """Whether any code in this file can read docstrings."""
-        return ("__doc__" in self.text or "getdoc" in self.text) and mentions_docstrings(self.tree)
+    def mentions_docstrings(self, node: Definition) -> bool:
+        """Return whether code in a definition in this file can read docstrings."""
+        known = self._mentions.get(id(node))
+        if known is None:
+            is_possible = "__doc__" in self.text or "getdoc" in self.text
+            known = self._mentions[id(node)] = is_possible and mentions_docstrings(node)
+        return known
 
     def find_bindings(self, name: str) -> list[ast.stmt]:
         """Return the statements at the top of this file that bind `name`, in their order."""
@@ -116,6 +123,11 @@ class SourceFile:
 
     def find_function(self, code: types.CodeType) -> FoundFunction | None:
         """Return the syntax that made `code`, or None where this file has none that could have."""
+        if id(code) not in self._found:
+            self._found[id(code)] = (code, self._find_function(code))
+        return self._found[id(code)][1]
+
+    def _find_function(self, code: types.CodeType) -> FoundFunction | None:
         fingerprint = fingerprint_code(code)
         same = [known for known in self._codes[code.co_name] if fingerprint_code(known) == fingerprint]
         here = [known for known in same if known.co_firstlineno == code.co_firstlineno]
@@ -200,7 +212,9 @@ class SourceFile:
             return candidates[0] if candidates else None
         span = _measure_code(code)
         if span is None:
-            # Without columns (`-X no_debug_ranges`) equal lambdas on one line are still one lambda.
+            # Code without columns: a constant alone, or `-X no_debug_ranges`. Then it tells what it does.
+            fingerprint = fingerprint_code(code)
+            candidates = [node for node in candidates if _fingerprint_lambda(node) == fingerprint]
             encodings = {encode_definition(node) for node in candidates}
             return candidates[0] if len(encodings) == 1 else None
         around = [node for node in candidates if _holds(_measure_body(node), span)]
@@ -262,6 +276,18 @@ def _read_pinned(path: str) -> str | None:
     if entry is not None and len(entry) == 4 and entry[1] is None:
         return "".join(entry[2])
     return None
+
+
+def _fingerprint_lambda(node: FunctionNode) -> Digest | None:
+    """Return the fingerprint that a lambda has where it closes over nothing."""
+    if not isinstance(node, ast.Lambda):
+        return None
+    bare = copy.copy(node)
+    bare.args = copy.copy(node.args)
+    bare.args.defaults = [ast.copy_location(ast.Constant(0), node) for _ in node.args.defaults]
+    bare.args.kw_defaults = [each and ast.copy_location(ast.Constant(0), node) for each in node.args.kw_defaults]
+    outer = compile(ast.Expression(bare), "", "eval", dont_inherit=True)
+    return next(fingerprint_code(each) for each in outer.co_consts if isinstance(each, types.CodeType))
 
 
 def _plain_constant(value: object) -> object:

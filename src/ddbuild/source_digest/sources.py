@@ -9,6 +9,7 @@ from typing import Any
 
 from ddbuild.errors import UnhashableError
 from ddbuild.source_digest.ownership import Ownership
+from ddbuild.source_digest.refusal import HINT, quote_subject
 from ddbuild.source_digest.source_file import SourceFile, open_source
 
 __all__ = ["Sources"]
@@ -47,8 +48,8 @@ class Sources:
             source = self.open(file, None, is_loaded=False)
         if source is None:
             raise UnhashableError(
-                f"{self._subject} imports `{self.show(file)}`, which cannot be read as Python",
-                hint='put the file right, or give the target `version="1"`',
+                f"{quote_subject(self._subject)} imports `{self.show(file)}`, which cannot be read as Python",
+                hint=HINT,
             )
         return source
 

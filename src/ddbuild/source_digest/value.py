@@ -119,6 +119,8 @@ class ValueEncoder:
         Raises:
             RefusedValueError: something in it has no content.
         """
+        if type(value) is str and self._root is not None and (inside := self._find_inside(value)) is not None:
+            return encode_tagged("text in workspace", [encode_text(inside)])
         scalar = SCALARS.get(type(value))
         if scalar is not None:
             return scalar(value)
@@ -238,14 +240,16 @@ class ValueEncoder:
             return self._encode_method(value, trail)
         if isinstance(value, (functools.partial, functools.partialmethod)):
             arguments = self.encode_attributes(value.keywords, trail)
-            return encode_tagged("partial", [self.encode(value.func, trail), self.encode(value.args, trail), arguments])
+            return encode_tagged(
+                "partial", [self.encode(value.func, (trail, ".%s", "func")), self.encode(value.args, trail), arguments]
+            )
         if isinstance(value, (staticmethod, classmethod)):
-            return encode_tagged("method", [name, self.encode(value.__func__, trail)])
+            return encode_tagged("method", [name, self.encode(value.__func__, (trail, ".%s", "__func__"))])
         if isinstance(value, property):
             return encode_tagged("method", [name, self.encode((value.fget, value.fset, value.fdel), trail)])
         if kind.__name__ == "_lru_cache_wrapper":
             parameters = self.encode(value.cache_parameters(), trail)
-            return encode_tagged("cached", [parameters, self.encode(value.__wrapped__, trail)])
+            return encode_tagged("cached", [parameters, self.encode(value.__wrapped__, (trail, ".%s", "__wrapped__"))])
         if kind.__module__ in _TYPING_MODULES and kind is not types.SimpleNamespace:
             return self._encode_type(value, trail)
         content = find_content(value)
@@ -279,7 +283,11 @@ class ValueEncoder:
         if self._is_found_by_name(value):
             return encode_tagged("library", [encode_text(name_external(value))])
         return encode_tagged(
-            "bound", [self.encode(value.__func__, trail), self.encode(value.__self__, (trail, ".%s", "self"))]
+            "bound",
+            [
+                self.encode(value.__func__, (trail, ".%s", "__func__")),
+                self.encode(value.__self__, (trail, ".%s", "self")),
+            ],
         )
 
     def _encode_code(self, value: Any, trail: Trail) -> bytes:
@@ -323,6 +331,14 @@ class ValueEncoder:
             if isinstance(name, str):
                 return encode_tagged("type", [encode_text(name)])
         raise RefusedValueError(value, trail)
+
+    def _find_inside(self, text: str) -> str | None:
+        """Return a path below `root` that is written as text, `os.path.dirname(__file__)`, relative to it."""
+        if text.startswith("/"):
+            for root in (self._root, os.path.realpath(self._root or "")):
+                if root and (text == root or text.startswith(root + "/")):
+                    return text[len(root) :].lstrip("/")
+        return None
 
     def _encode_path(self, value: PurePath) -> bytes:
         # A key must not depend on where the workspace lies.

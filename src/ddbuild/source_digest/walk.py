@@ -34,7 +34,6 @@ from ddbuild.source_digest.names import (
     read_cells,
     resolve,
 )
-from ddbuild.source_digest.normalized_source import mentions_docstrings
 from ddbuild.source_digest.ownership import Ownership, find_namespace, locate_code, name_external
 from ddbuild.source_digest.reads import Chain, Reads, find_reads
 from ddbuild.source_digest.refusal import describe_refusal
@@ -68,14 +67,13 @@ class Node:
 
 
 class Walk:
-    """One walk. `subject` says in errors what needs the digest; `ordered` is the value encoder's."""
+    """One walk. `subject` says in errors what needs the digest."""
 
-    def __init__(self, root: Path | None, subject: str, *, ordered: bool = True) -> None:
+    def __init__(self, root: Path | None, subject: str) -> None:
         self._owner = Ownership(root)
         self._root = None if root is None else str(root)
         self._sources = Sources(self._owner, subject)
         self._subject = subject
-        self._ordered = ordered
         self._encoder: ValueEncoder | None = None
         self._queue: deque[tuple[Node, Callable[[Node], None]]] = deque()
         self._nodes: dict[str, Node] = {}
@@ -104,11 +102,13 @@ class Walk:
             label = "self" if isinstance(core, type) or isinstance(thing, types.MethodType) else "decorator"
             label = "arguments" if isinstance(thing, functools.partial) else label
             with self._refusing(node):
-                node.edges[label] = self._link(node, label, thing, ("around",))
+                node.edges["(around)"] = self._link(node, label, thing, ("around",))
         return core
 
-    def start_value(self, value: Any) -> None:
-        """Reach a value first, whatever it is."""
+    def start_value(self, value: Any, *, ordered: bool = True) -> None:
+        """Reach a value first, whatever it is; `ordered` says whether the order of the dicts in it counts."""
+        if not ordered:
+            self._encoder = ValueEncoder(self, self._owner, root=self._root, ordered=False)
         self._reach(("start",), "", value, None, self._expand_value)
 
     def finish(self) -> dict[str, Digest]:
@@ -117,7 +117,8 @@ class Walk:
             node, expand = self._queue.popleft()
             with self._refusing(node):
                 expand(node)
-        slices = slice_modules(self._modules, self._owner, self._sources.open_module)
+        with self._refusing(self._nodes[""]):
+            slices = slice_modules(self._modules, self._owner, self._sources.open_module)
         for file in sorted(slices, key=lambda file: slices[file].name):
             part = slices[file]
             node = self._reach(("module", file), f"module {part.name}", None, None, None)
@@ -197,7 +198,7 @@ class Walk:
         source = self._sources.open(file, namespace)
         if source is None:
             raise RefusedValueError(function, None)
-        node.place = Location(self._sources.show(file), code.co_firstlineno)
+        node.place = Location(file, code.co_firstlineno)
         try:
             found = source.find_function(code)
         except SyntaxError:
@@ -206,7 +207,7 @@ class Walk:
             raise RefusedValueError(function, None) from LookupError("its file was edited after it was loaded")
         syntax, stale = found.node, [] if found.is_current else [encode_text(fingerprint_code(code))]
         node.encode = lambda keep: encode_tagged("function", [source.encode(syntax, keep_docstrings=keep), *stale])
-        node.mentions_docstrings = source.mentions_docstrings and mentions_docstrings(syntax)
+        node.mentions_docstrings = source.mentions_docstrings(syntax)
         reads = source.find_reads(syntax)
         cells = dict(read_cells(function))
         chains: dict[Chain, int] = {**{(name,): 0 for name in cells}, **reads.chains}
@@ -224,7 +225,7 @@ class Walk:
         self._owner.note_namespace(namespace)
         content = look_into_class(kind, namespace, self._sources.open, self._owner)
         if content.source is not None:
-            node.place = Location(self._sources.show(content.source.path), content.line)
+            node.place = Location(content.source.path, content.line)
         self._reader, self._path = node, node.name or kind.__name__
         attributes = []
         for name in sorted(content.attributes):
@@ -244,11 +245,14 @@ class Walk:
     def _expand_value(self, node: Node) -> None:
         self._reader, self._path = node, node.label
         encoding = self._encode_value(node.thing, None)
+        if not node.name:
+            # Code that is reached from a value can loop over its dicts, whatever counts in the value.
+            self._encoder = None
         node.encode = lambda keep: encoding
 
     def _encode_value(self, value: Any, trail: Trail) -> bytes:
         if self._encoder is None:
-            self._encoder = ValueEncoder(self, self._owner, root=self._root, ordered=self._ordered)
+            self._encoder = ValueEncoder(self, self._owner, root=self._root)
         return self._encoder.encode(value, trail)
 
     def _encode_wrapper(self, wrapper: types.FunctionType, label: str, reader: Node) -> bytes:
@@ -299,7 +303,7 @@ class Walk:
             if source is not None and (
                 (name in NAMESPACE_READERS and name not in namespace) or chain[:2] == ("sys", "modules")
             ):
-                node.edges["module"] = self._ask_module("itself", source.path, EVERYTHING, node)
+                node.edges["(module)"] = self._ask_module("itself", source.path, EVERYTHING, node)
         node.place = place
         if source is None:
             return
@@ -378,7 +382,8 @@ class Walk:
         while current is not None:
             chain.append(current.label)
             current = current.reader
-        return describe_refusal(self._subject, list(reversed(chain)), refused, self._nodes[""].thing, node.place)
+        place = node.place and Location(self._sources.show(node.place.file), node.place.line)
+        return describe_refusal(self._subject, list(reversed(chain)), refused, self._nodes[""].thing, place)
 
 
 def _point_to(node: Node) -> bytes:
