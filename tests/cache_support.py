@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import tempfile
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ddbuild.cache.cache import Cache
@@ -21,6 +23,14 @@ MUTATING = frozenset(
         *("rename_exclusive", "unlink", "make_folder", "remove_folder", "close"),
     }
 )
+
+
+@contextmanager
+def make_quick_folder() -> Iterator[Path]:
+    """Give a folder in memory where there is one, for tests that make and remove many thousand files."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
+        yield Path(folder)
 
 
 def key_of(name: str) -> str:

@@ -15,6 +15,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from cache_support import LinklessDisk, QuickDisk, key_of, make_result, open_cache, publish, read_text
 from ddbuild.cache.cache import Cache
+from ddbuild.cache.disk import Disk
 from ddbuild.cache.tier import Tier
 
 KEY, DEEP = key_of("content"), key_of("deep")
@@ -99,13 +100,8 @@ def test_cache_folder_that_is_deleted_meanwhile_is_made_again(tmp_path, what):
     assert cache.lookup(DEEP)[0] == result
 
 
-def test_empty_folder_that_another_puts_in_the_place_of_ours_is_entered_again(tmp_path):
-    """NFS has no exclusive rename, so two hosts may make one folder twice, the later over the earlier."""
-
+def test_folder_that_vanishes_under_a_writer_is_made_again(tmp_path):
     class RacyDisk(QuickDisk):
-        def rename_exclusive(self, source, destination):
-            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-
         def link(self, source, destination):
             if not list(destination.parent.iterdir()) and destination.parent not in raced:
                 raced.add(destination.parent)
@@ -118,10 +114,37 @@ def test_empty_folder_that_another_puts_in_the_place_of_ours_is_entered_again(tm
     assert len(raced) > 3
 
 
-def visit(folder, name, other, number):
+def test_folder_is_never_put_over_another(tmp_path):
+    """NFS: other hosts would go on looking into the one that is gone."""
+    seen = []
+
+    class RacyDisk(LinklessDisk):
+        def make_folder(self, path):
+            if path.name[:4] != ".new" and not path.exists() and "v1" in path.parts:
+                path.mkdir()
+                seen.append((path, path.stat().st_ino))
+            super().make_folder(path)
+
+        def link(self, source, destination):
+            os.link(source, destination)
+
+    cache = open_cache(tmp_path, disk=RacyDisk(exclusive_renames=False))
+    assert read_text(cache, publish(cache, KEY, "one")) == "one"
+    assert len(seen) > 5
+    assert all(path.stat().st_ino == inode for path, inode in seen)
+
+
+class NfsDisk(QuickDisk):
+    """A file system without exclusive renames."""
+
+    def rename_exclusive(self, source, destination):
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+
+def visit(folder, name, other, number, disk=None):
     """What one user does; returns what that user has seen."""
     warnings = []
-    cache = open_cache(folder, name, warnings=warnings)
+    cache = open_cache(folder, name, warnings=warnings, disk=disk)
     with cache.lease(key_of("lease")) as lease:
         assert lease.is_held
         publish(cache, key_of(name), name, deep_key=key_of("deep " + name))
@@ -160,8 +183,9 @@ def run_as(uid, gid, umask, act):
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root, to become two other users")
-@pytest.mark.parametrize("umask", [0o022, 0o027, 0o077])
-def test_two_users_of_one_group_share_a_folder(umask):
+@pytest.mark.parametrize("umask", [0o022, 0o027, 0o077], ids=oct)
+@pytest.mark.parametrize("disk", [Disk(), NfsDisk()], ids=["local", "nfs"])
+def test_two_users_of_one_group_share_a_folder(umask, disk):
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -172,7 +196,7 @@ def test_two_users_of_one_group_share_a_folder(umask):
         visit(folder / "root", "warm", "up", 1)  # the other users may not read what Python imports late
 
         def run(uid, who, other, number):
-            return run_as(uid, 54320, umask, lambda: visit(folder, who, other, number))
+            return run_as(uid, 54320, umask, lambda: visit(folder, who, other, number, disk))
 
         assert run(54321, "ann", "bob", 100) == [54321, None, []]
         assert run(54322, "bob", "ann", 200) == [54322, "ann", []]
@@ -207,3 +231,28 @@ def test_user_who_may_only_read_gets_hits_and_builds_on():
         assert (text, tier) == ("ann", "local")
         said = "cannot be written to (permission denied); new results stay in the local one"
         assert warnings == [f"the shared cache `{folder / 'team'}` {said}"]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root, to become another user")
+def test_folder_that_its_killed_maker_left_closed_is_opened_by_its_owner():
+    """Without exclusive renames a folder is made under its final name, and gets its mode a moment later."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        for part in ("team", "ann"):
+            (folder / part).mkdir()
+            os.chown(folder / part, 54321, 54320)
+            (folder / part).chmod(0o2775)
+        (folder / "warm").mkdir()
+        visit(folder / "warm", "warm", "up", 1)
+
+        def act():
+            disk = LinklessDisk(exclusive_renames=False)
+            tier = Tier(folder / "team", "shared", disk=disk)
+            (folder / "team/v1").mkdir(0o500)
+            (folder / "team/tmp").mkdir(0o500)
+            result = tier.write_action(KEY, make_result(tier.put_bytes(b"rows"), KEY))
+            return [tier.read_action(KEY) == result]
+
+        assert run_as(54321, 54320, 0o077, act) == [True]
+        assert {stat.S_IMODE(path.stat().st_mode) for path in folder.glob("team/*")} == {0o2775}

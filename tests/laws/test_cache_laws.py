@@ -3,10 +3,8 @@
 The law: a lookup gives the result that the rules name, whole, and never other bytes than were put.
 """
 
-import os
-import shutil
 import sys
-import tempfile
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from cache_support import QuickDisk, key_of, make_result
+from cache_support import QuickDisk, key_of, make_quick_folder, make_result
 from ddbuild.cache.cache import Cache, CacheMissError
 from ddbuild.cache.result import Blob
 from ddbuild.cache.tier import Tier
@@ -49,15 +47,15 @@ class CacheAgainstDictionaries(RuleBasedStateMachine):
 
     @initialize()
     def open(self):
-        memory = Path("/dev/shm")
-        self.folder = Path(tempfile.mkdtemp(dir=memory if os.access(memory, os.W_OK) else None))
+        self.closing = ExitStack()
+        self.folder = self.closing.enter_context(make_quick_folder())
         self.model = {name: Model() for name in TIERS}
         self.online = dict.fromkeys(MACHINES, True)
         self.writable = True
 
     def teardown(self):
-        if hasattr(self, "folder"):
-            shutil.rmtree(self.folder, ignore_errors=True)
+        if hasattr(self, "closing"):
+            self.closing.close()
 
     # The real thing
 
@@ -242,6 +240,6 @@ class CacheAgainstDictionaries(RuleBasedStateMachine):
 
 
 CacheAgainstDictionaries.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=30, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestCacheAgainstDictionaries = CacheAgainstDictionaries.TestCase

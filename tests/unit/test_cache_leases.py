@@ -281,6 +281,7 @@ def test_process_that_cannot_be_seen_is_not_called_gone():
     assert not me.is_gone
     assert not FOREIGN.is_gone
     assert not Process(me.machine, 1, 0).is_gone
+    assert Process(me.machine, os.getppid(), me.started + 10**6).is_gone  # its number is used again
     assert not Process(me.machine, 10**9 * 9, 1).is_gone
     assert Process(me.machine, 2**22 + 1, 1).is_gone
 

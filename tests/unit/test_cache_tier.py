@@ -1,5 +1,7 @@
+import itertools
 import os
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -32,6 +34,14 @@ def overwrite(path, data):
 
 def names_in(folder):
     return sorted(path.name for path in folder.rglob("*") if path.is_file()) if folder.exists() else []
+
+
+def test_looking_into_a_cache_imports_nothing_heavy():
+    check = (
+        "import sys, ddbuild.cache.cache; print({'pandas', 'pyarrow', 'data_designer', 'networkx'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
 
 
 # Blobs
@@ -315,7 +325,9 @@ def test_huge_file_is_not_read(tier):
     path = tier.layout.action(KEY)
     path.chmod(0o644)
     os.truncate(path, (64 << 20) + 1)
-    assert tier.read_action(KEY) is None
+    disk = RecordingDisk(only=["read_into"])
+    assert Tier(tier.folder, "shared", disk=disk).read_action(KEY) is None
+    assert disk.calls == []
 
 
 def test_result_whose_blob_is_gone_gives_way(tier):
@@ -332,10 +344,20 @@ def test_result_is_not_taken_away_where_its_blobs_cannot_be_told(tier):
     broken = Tier(
         tier.folder,
         "shared",
-        disk=FailingDisk(lambda name, args: 5 if name == "open_read" and "cas" in str(args) else None),
+        disk=FailingDisk(lambda name, args: 5 if name == "lstat" and "cas" in str(args) else None),
     )
     with pytest.raises(OSError):
         broken.write_action(KEY, make_result(first.output.model_copy(update={"size": 1}), KEY))
+    assert tier.read_action(KEY) == first
+
+
+def test_result_that_only_this_user_cannot_read_is_not_taken_away(tier):
+    first = keep(tier, "first")
+    path = tier.layout.action(KEY)
+    blind = Tier(tier.folder, "shared", disk=FailingDisk(lambda name, args: 13 if args == (path,) else None))
+    assert blind.read_action(KEY) is None
+    with pytest.raises(PermissionError):
+        keep(blind, "second")
     assert tier.read_action(KEY) == first
 
 
@@ -401,23 +423,58 @@ def test_name_that_a_client_remembers_as_missing_is_looked_for_again(tmp_path):
 
 
 def test_blob_that_a_client_remembers_is_put_again_when_another_has_moved_it_away(tmp_path):
-    """NFS: lstat() of a name that another host has taken away goes on working for a while, open() does not."""
+    """NFS: a name that another host has taken away stays there for a while, until its folder is opened."""
 
     class RememberingDisk(QuickDisk):
         def lstat(self, path):
             return remembered.get(path) or super().lstat(path)
 
+        def open_folder(self, path):
+            super().open_folder(path)
+            for name in [name for name in remembered if name.parent == path]:
+                del remembered[name]
+
+    remembered = {}
     tier = Tier(tmp_path, "shared", disk=RememberingDisk())
     result = keep(tier, "first")
     path = tier.blob_path(result.output)
     remembered = {path: path.lstat()}
+    before = dict(remembered)
     Tier(tmp_path, "shared").quarantine_blob(result.output)
     assert tier.has(result.output)
     assert not tier.check(result.output)
+    remembered = dict(before)
     second = keep(tier, "second")
     assert tier.read_action(KEY) == second != result
+    remembered = dict(before)
     tier.put_bytes(b"first")
     assert path.read_bytes() == b"first"
+
+
+def test_result_is_not_taken_away_for_a_blob_that_only_seems_to_be_missing(tmp_path):
+    """NFS 3: two changes of a folder within one tick of the server's clock look like one."""
+
+    class DenyingDisk(QuickDisk):
+        def lstat(self, path):
+            if path in denied:
+                raise FileNotFoundError(2, "remembered", str(path))
+            return super().lstat(path)
+
+        def make_folder(self, path):
+            denied.discard(path)
+            super().make_folder(path)
+
+    denied = set()
+    tier = Tier(tmp_path, "shared", disk=DenyingDisk())
+    first = keep(tier, "first")
+    denied.add(tier.blob_path(first.output))
+    assert not tier.check(first.output)
+    assert keep(tier, "second") == first
+    assert names_in(tier.layout.quarantine) == []
+    path = tier.blob_path(first.output)
+    path.unlink()
+    assert keep(tier, "second") != first
+    assert not path.exists()
 
 
 def test_stale_handle_is_looked_for_again(tier):
@@ -462,7 +519,9 @@ def test_blobs_are_on_the_disk_before_their_result_has_its_name(tmp_path):
 
 
 def test_failed_close_means_that_nothing_is_published(tmp_path):
-    tier = Tier(tmp_path, "shared", disk=FailingDisk(lambda name, arguments: 28 if name == "close" else None))
+    closes = itertools.count()
+    disk = FailingDisk(lambda name, arguments: 28 if name == "close" and next(closes) == 0 else None)
+    tier = Tier(tmp_path, "shared", disk=disk)
     with pytest.raises(OSError):
         tier.put_bytes(b"x")
     assert names_in(tier.layout.cas) == []

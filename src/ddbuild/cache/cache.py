@@ -9,7 +9,8 @@ from __future__ import annotations
 import errno
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -21,6 +22,7 @@ from ddbuild.cache.patience import Patience
 from ddbuild.cache.result import ActionResult, Blob
 from ddbuild.cache.tier import Tier, TierName
 from ddbuild.cache.trouble import describe_local, describe_shared, reason
+from ddbuild.cache.uses import note_uses
 from ddbuild.cache.work import WorkFolder, claim_work
 from ddbuild.digest import Key
 from ddbuild.errors import CacheError
@@ -94,11 +96,15 @@ class Cache:
         self._writes_rest_until = float("-inf")
         self._lock = threading.Lock()
         self._told: set[str] = set()
+        self._spoiled: set[str] = set()
         self._greeted = False
         self._stripes = [threading.Lock() for _ in range(_STRIPES)]
         local.on_trouble = self._tell_local
         if shared is not None:
             shared.on_trouble = self._tell_shared
+            if shared.trust is not None:
+                shared.trust.hash_blob = self._hash_for_signature
+                shared.trust.on_warning = self._tell_trust
 
     # Results
 
@@ -108,8 +114,11 @@ class Cache:
         Whether its blobs are there is only looked at where the tiers have different content. Then the shared tier's
         counts, unless that one is gone and the local one is whole.
         """
+        return self._find(key, retry, certain=False)
+
+    def _find(self, key: str, retry: int, *, certain: bool) -> tuple[ActionResult, TierName] | None:
         here = self.local.read_action(key, retry)
-        there = self._ask(lambda tier: _read_shared(tier, key, retry, here), None)
+        there = self._ask(lambda tier: _read_shared(tier, key, retry, here, certain), None)
         if there is None:
             return None if here is None else (here, "local")
         if here is None:
@@ -127,11 +136,15 @@ class Cache:
 
     def lookup(self, key: str, retry: int = 0) -> tuple[ActionResult, TierName] | None:
         """Return the result kept under `key` if all its blobs are there, and the tier that has the last of them."""
-        found = self.find(key, retry)
+        found = self._find(key, retry, certain=False)
         if found is None:
             return None
         tier = self._locate(found[0])
-        return None if tier is None else (found[0], tier)
+        if tier is None and self.shared is not None:
+            # Before that costs a build: NFS may have remembered a result that the team has replaced since.
+            found = self._find(key, retry, certain=True)
+            tier = None if found is None else self._locate(found[0])
+        return None if found is None or tier is None else (found[0], tier)
 
     def publish(self, result: ActionResult, *, over: ActionResult | None = None) -> ActionResult:
         """Keep a result whose blobs have been put, under its key and its deep key; return the one that counts now.
@@ -170,13 +183,19 @@ class Cache:
         return self._ask(lambda tier: self._share_with(tier, kept, deep_key, over), kept, seconds=seconds, writing=True)
 
     def _share_with(self, tier: Tier, kept: ActionResult, deep_key: str, over: ActionResult | None) -> ActionResult:
-        def counts(found: ActionResult) -> bool:
-            return not _gives_way(found, over) and all(tier.check(blob) or self.local.has(blob) for blob in found.blobs)
+        may_write = self._may_write_shared()
 
-        there = tier.read_action(kept.key, kept.retry)
+        def counts(found: ActionResult) -> bool:
+            if _gives_way(found, over):
+                return False
+            # Taking away a result of the team's needs more than a look: see `Cas.is_gone`.
+            is_there = (lambda blob: not tier.is_gone(blob)) if may_write else tier.check
+            return all((self._may_pull(tier, each) and is_there(each)) or self.local.has(each) for each in found.blobs)
+
+        there = tier.read_action(kept.key, kept.retry, certain=True)
         if there is not None and not counts(there):
             there = None
-        if self._may_write_shared():
+        if may_write:
             # Also those that the team's own result has lost, and this machine still has.
             for blob in (there or kept).blobs:
                 self._upload(tier, blob)
@@ -211,11 +230,17 @@ class Cache:
         if not missing:
             return "local"
         seconds = self._ask_seconds + len(missing) / 50
-        return (
-            "shared"
-            if self._ask(lambda tier: all(tier.has(blob, certain=certain) for blob in missing), False, seconds=seconds)
-            else None
-        )
+
+        def has_all(tier: Tier) -> bool:
+            return all(self._may_pull(tier, blob) and tier.has(blob, certain=certain) for blob in missing)
+
+        return "shared" if self._ask(has_all, False, seconds=seconds) else None
+
+    def _may_pull(self, tier: Tier, blob: Blob) -> bool:
+        """Whether the shared tier's blob is one to take: not seen damaged, and vouched for where that is asked for."""
+        if blob.digest in self._spoiled:  # and perhaps not to be taken away, in a folder that is only read
+            return False
+        return tier.trust is None or tier.trust.vouches_for(blob) is not None
 
     # Blobs
 
@@ -259,13 +284,17 @@ class Cache:
         raise CacheMissError(blob)
 
     def _pull(self, tier: Tier, blob: Blob) -> bool:
+        if not self._may_pull(tier, blob):
+            return False
+        sha256 = None if tier.trust is None else tier.trust.vouches_for(blob)
         for _ in range(2):
             try:
-                self.local.copy_blob(blob, tier)
+                self.local.copy_blob(blob, tier, sha256=sha256)
                 return True
             except ContentError:
                 # Read once more before it is called damaged: a network can be at fault too.
-                if not tier.verify_blob(blob):
+                if not tier.verify_blob(blob, sha256=sha256):
+                    self._spoiled.add(blob.digest)
                     self._tell("damaged", f"the shared cache `{tier.folder}` had a damaged blob, which is made again")
                     return False
             except SourceError as error:
@@ -298,10 +327,31 @@ class Cache:
         self._ask(lambda tier: tier.record_family(family, num_records, key), None, writing=True, reads=False)
 
     def family_members(self, family: str) -> list[tuple[int, Key]]:
-        """Return the noted numbers of records and their keys, smallest first; results may be gone by now."""
+        """Return the noted numbers of records and their keys, smallest first; results may be gone by now.
+
+        Notes are not signed. Where signatures are asked for, those of the shared tier say nothing.
+        """
         nothing: dict[int, Key] = {}
+        if self.shared is not None and self.shared.trust is not None:
+            return sorted(self.local.family_members(family).items())
         members = self.local.family_members(family) | self._ask(lambda tier: tier.family_members(family), nothing)
         return sorted(members.items())
+
+    # Uses
+
+    def note_uses(self, request: str, keys: Collection[str]) -> None:
+        """Note that a build of `request`, a name from `name_request`, came to the results under `keys`.
+
+        For who collects garbage; where it cannot be noted, nothing is said.
+        """
+
+        def note(tier: Tier) -> None:
+            with suppress(OSError):
+                note_uses(tier, request, keys)
+
+        if self.local.writable:
+            note(self.local)
+        self._ask(note, None, writing=True, reads=False)
 
     # Leases and work
 
@@ -363,6 +413,7 @@ class Cache:
             and self.shared.writable
             and not self._patience.is_resting
             and time.monotonic() >= self._writes_rest_until
+            and (self.shared.trust is None or self.shared.trust.can_sign)
         )
 
     def _ask(
@@ -412,6 +463,21 @@ class Cache:
             self._writes_rest_until = time.monotonic() + _WRITES_REST_SECONDS
         self._tell(*describe_shared(self.shared.folder, error, writing))
 
+    def _tell_trust(self, kind: str, text: str) -> None:
+        assert self.shared is not None
+        if kind == "untrusted":
+            text = f"the shared cache `{self.shared.folder}` has results that no trusted key has signed; none is used"
+        self._tell(kind, text)
+
+    def _hash_for_signature(self, blob: Blob) -> bytes:
+        try:
+            return self.local.hash_blob(blob)
+        except ContentError as error:
+            self.local.quarantine_blob(blob)
+            raise CacheMissError(blob) from error
+        except OSError as error:
+            raise CacheMissError(blob) from error
+
     def _tell_local(self, error: OSError) -> None:
         self._tell(f"local {error.errno}", f"the local cache `{self.local.folder}` gives trouble ({reason(error)})")
 
@@ -432,11 +498,11 @@ def _gives_way(found: ActionResult, over: ActionResult | None) -> bool:
     return over is not None and _same_content(found, over)
 
 
-def _read_shared(tier: Tier, key: str, retry: int, here: ActionResult | None) -> ActionResult | None:
-    there = tier.read_action(key, retry)
+def _read_shared(tier: Tier, key: str, retry: int, here: ActionResult | None, certain: bool) -> ActionResult | None:
+    there = tier.read_action(key, retry, certain=certain)
     if there is None and here is not None and here.key != key:
         # A local alias that the team has not: what the team has under the content key still counts.
-        there = tier.read_action(here.key, retry)
+        there = tier.read_action(here.key, retry, certain=certain)
         there = there and there.model_copy(update={"deep_key": key})
     return there
 

@@ -7,6 +7,7 @@ looked at; its digest whenever its bytes pass through here.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterable
@@ -24,7 +25,6 @@ __all__ = ["Cas", "ContentError", "SourceError"]
 
 _CHUNK = 1 << 20
 _TRIES = 8
-_NO_FILE = frozenset({errno.ELOOP, errno.ENXIO})  # a symlink, a socket
 
 
 class SourceError(OSError):
@@ -46,14 +46,34 @@ class Cas:
     def check(self, blob: Blob, *, certain: bool) -> bool:
         """Return whether the blob is there with its size, as a regular file.
 
-        Unless it is to be `certain`, an NFS client may remember for a minute a blob that was moved away meanwhile:
-        good enough for a lookup, whose caller opens the blob later, but not where nothing is written because of it.
+        Unless it is to be `certain`, an NFS client may remember for a minute a blob that is gone: good enough for a
+        lookup, whose caller opens the blob later, but not where something is left unwritten because of it.
 
         Raises:
             OSError: it cannot be told, which is not the same as no.
         """
         status = self._status(self._layout.blob(blob.digest), certain)
         return status is not None and stat.S_ISREG(status.st_mode) and status.st_size == blob.size
+
+    def is_gone(self, blob: Blob) -> bool:
+        """Return whether the blob is missing, or not what it should be, so surely that its result may be taken away.
+
+        An NFS 3 client can miss that a folder has changed twice within one tick of the server's clock, and deny for
+        half a minute a blob that is there. Only what creates a name asks the server: a folder, which is no blob.
+
+        Raises:
+            OSError: it cannot be told.
+        """
+        if self.check(blob, certain=True):
+            return False
+        path = self._layout.blob(blob.digest)
+        try:
+            self._publisher.in_folder(path.parent, lambda: self._disk.make_folder(path))
+        except FileExistsError:
+            return not self.check(blob, certain=True)
+        with suppress(OSError):
+            self._disk.remove_folder(path)
+        return True
 
     def open(self, blob: Blob) -> int:
         """Open a blob for reading.
@@ -95,14 +115,14 @@ class Cas:
             with suppress(OSError):  # nothing was written to it
                 self._disk.close(fd)
 
-    def put_open(self, fd: int, source: Disk, expected: Blob | None = None) -> Blob:
+    def put_open(self, fd: int, source: Disk, expected: Blob | None = None, sha256: bytes | None = None) -> Blob:
         """Copy what `fd`, an open file of the disk `source`, holds into the store.
 
         Raises:
             SourceError: it cannot be read.
-            ContentError: it is not `expected`.
+            ContentError: it is not `expected`, or has not this SHA-256.
         """
-        return self._put(lambda temp: self._copy(fd, source, temp), expected)
+        return self._put(lambda temp: self._copy(fd, source, temp), expected, sha256)
 
     def put_bytes(self, data: bytes) -> Blob:
         """Keep some bytes."""
@@ -135,12 +155,31 @@ class Cas:
             size += count
         return _blob(hasher, size)
 
-    def _put(self, fill: Callable[[Temp], Blob], expected: Blob | None) -> Blob:
+    def hash_open(self, fd: int) -> tuple[Blob, bytes]:
+        """Return the blob that the rest of an open file makes, and its SHA-256."""
+        hasher, strong, size = xxhash.xxh3_128(), hashlib.sha256(), 0
+        view = memoryview(bytearray(_CHUNK))
+        while count := self._disk.read_into(fd, view):
+            hasher.update(view[:count])
+            strong.update(view[:count])
+            size += count
+        return _blob(hasher, size), strong.digest()
+
+    def _has_hash(self, temp: Temp, sha256: bytes) -> bool:
+        fd = self._disk.open_read(temp.path)
+        try:
+            return self.hash_open(fd)[1] == sha256
+        finally:
+            self._disk.close(fd)
+
+    def _put(self, fill: Callable[[Temp], Blob], expected: Blob | None, sha256: bytes | None = None) -> Blob:
         temp = self._publisher.create()
         try:
             blob = fill(temp)
             if expected is not None and blob != expected:
                 raise ContentError(f"{expected.digest} of {expected.size} bytes is {blob.digest} of {blob.size}")
+            if sha256 is not None and not self._has_hash(temp, sha256):
+                raise ContentError(f"{blob.digest} has another SHA-256 than what was signed")
             if self._has_whole(blob):
                 self._publisher.discard(temp)
                 return blob
@@ -169,33 +208,20 @@ class Cas:
         return False
 
     def _status(self, path: Path, certain: bool) -> os.stat_result | None:
-        look = self._open_and_look if certain else self._disk.lstat
-        try:
-            return look(path)
-        except OSError as error:
-            if error.errno not in VANISHED:
-                raise
+        if not certain:
+            try:
+                return self._disk.lstat(path)
+            except OSError as error:
+                if error.errno not in VANISHED:
+                    raise
         if not look_again(self._disk, path, self._layout.folder):
             return None
         try:
-            return look(path)
+            return self._disk.lstat(path)
         except OSError as error:
             if error.errno not in VANISHED:
                 raise
             return None
-
-    def _open_and_look(self, path: Path) -> os.stat_result:
-        try:
-            fd = self._disk.open_read(path)
-        except OSError as error:
-            if error.errno in _NO_FILE:
-                return self._disk.lstat(path)
-            raise
-        try:
-            return self._disk.fstat(fd)
-        finally:
-            with suppress(OSError):
-                self._disk.close(fd)
 
     def _copy(self, fd: int, source: Disk, temp: Temp) -> Blob:
         assert temp.fd is not None

@@ -151,10 +151,11 @@ class Disk:
 
 
 def look_again(disk: Disk, path: Path, root: Path) -> bool:
-    """Open the folder of `path`, so that a file that another host has put there shows; False if there is no folder.
+    """Open the folder of `path`, so that what other hosts have done to that name shows; False if there is no folder.
 
-    NFS remembers for half a minute that a name was missing, but asks anew when a folder is opened. Where the folder
-    itself seems missing those above are opened first, up to the one that `root`, the tier's folder, lies in.
+    NFS remembers for half a minute that a name was missing, and for as long that it was there, but asks anew when a
+    folder is opened. Where the folder itself seems missing those above are opened first, up to the one that `root`,
+    the tier's folder, lies in.
     """
     missing: list[Path] = []
     folder = path.parent

@@ -5,6 +5,8 @@
     <folder>/v1/families/ab/cdef.../100     the key of the family's member with 100 records
     <folder>/v1/leases/<key>                who is building the key now
     <folder>/v1/work/<key>/attempt-...      unfinished work (local tier)
+    <folder>/v1/pins/<key>.<workspace>.json  what a workspace wants kept, whatever its age (see pins.py)
+    <folder>/v1/uses/<name>                 the keys that some build came to; its time is that of the last such build
     <folder>/v1/quarantine/                 what was found damaged, moved out of the way
     <folder>/v1/trash/                      what nobody needs any more, kept while readers may have it open
     <folder>/tmp/                           files before they are published; same file system as the rest
@@ -64,6 +66,21 @@ class Layout:
         return self.data / "work"
 
     @property
+    def families(self) -> Path:
+        """The folder of the families."""
+        return self.data / "families"
+
+    @property
+    def pins(self) -> Path:
+        """The folder of what is to be kept."""
+        return self.data / "pins"
+
+    @property
+    def uses(self) -> Path:
+        """The folder of what was used when."""
+        return self.data / "uses"
+
+    @property
     def quarantine(self) -> Path:
         """The folder of damaged entries."""
         return self.data / "quarantine"
@@ -88,7 +105,7 @@ class Layout:
 
     def family(self, family: str) -> Path:
         """Return the folder of the members of `family`."""
-        return self._shard(self.data / "families", family)
+        return self._shard(self.families, family)
 
     def lease(self, key: str) -> Path:
         """Return the path of the lease on `key`."""

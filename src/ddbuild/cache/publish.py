@@ -9,13 +9,16 @@ Write Ordering
        result gets its own.
     4. What is damaged MUST be renamed away, never unlinked, and only if it is still the file that was judged.
 
-Folders appear with their final mode, by rename, so that nobody meets a folder that only its maker can use.
+Folders appear with their final mode, by exclusive rename, so that nobody meets one that only its maker can use. A
+folder is never put over another.
 """
 
 from __future__ import annotations
 
 import errno
+import os
 import stat
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -37,6 +40,7 @@ T = TypeVar("T")
 WithoutLinks = Literal["rename", "box", "refuse"]
 
 _TRIES = 8
+_MODE_SECONDS = 0.05
 _NO_EXCLUSIVE_RENAME = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM})
 _NO_MODES = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 _NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EACCES, errno.EROFS})
@@ -66,46 +70,61 @@ class Publisher:
         self._layout = layout
         self._disk = disk
         self._for_team = for_team
+        self._has_exclusive_renames = True
 
     # Folders
 
     def make_folder(self, folder: Path) -> None:
-        """Create `folder` with the mode that a team needs, and what is missing above it.
+        """Create `folder` with the mode that a team needs, and what is missing above it; no harm if it is there.
 
         A team's folder itself is only created where its parent is there: a share that is not mounted must not turn
         into a folder on the local disk.
         """
-        fresh = folder.with_name(f".new-{name_for_this_process()}")
         try:
-            self._disk.make_folder(fresh)
+            made = self._make_one_folder(folder)
         except OSError as error:
             if error.errno not in VANISHED or folder.parent == folder:
                 raise
             if folder == self._layout.folder and self._for_team:
                 raise
             self.make_folder(folder.parent)
-            self._disk.make_folder(fresh)
-        if self._opens_to_group(folder):
-            self._change_mode(fresh)
-        try:
-            self._rename_new_folder(fresh, folder)
-        except OSError as error:
-            with suppress(OSError):
-                self._disk.remove_folder(fresh)
-            if error.errno not in _TAKEN:
-                raise
-            return
-        self.sync_folder(folder.parent)
+            made = self._make_one_folder(folder)
+        if made:
+            self.sync_folder(folder.parent)
 
-    def _rename_new_folder(self, fresh: Path, folder: Path) -> None:
+    def _make_one_folder(self, folder: Path) -> bool:
+        if self._has_exclusive_renames:
+            fresh = folder.with_name(f".new-{name_for_this_process()}")
+            self._disk.make_folder(fresh)
+            try:
+                self._open_to_group(folder, fresh)
+                self._disk.rename_exclusive(fresh, folder)
+                return True
+            except OSError as error:
+                with suppress(OSError):
+                    self._disk.remove_folder(fresh)
+                if error.errno in _TAKEN:
+                    return False
+                if error.errno not in _NO_EXCLUSIVE_RENAME:
+                    raise
+                self._has_exclusive_renames = False
+        # NFS. A plain rename would do, but put one empty folder over another, and other hosts would go on looking
+        # into the one that is gone. So here others may meet the folder before it has its mode: see `in_folder`.
         try:
-            self._disk.rename_exclusive(fresh, folder)
+            self._disk.make_folder(folder)
+        except FileExistsError:
+            return False
+        self._open_to_group(folder, folder)
+        return True
+
+    def _open_to_group(self, place: Path, folder: Path) -> None:
+        if not self._opens_to_group(place):
+            return
+        try:
+            self._disk.chmod(folder, FOLDER_MODE)
         except OSError as error:
-            if error.errno not in _NO_EXCLUSIVE_RENAME:
+            if error.errno not in _NO_MODES:
                 raise
-            # NFS: this may put one empty folder over another. A writer that had entered the old one is told
-            # ENOENT or ESTALE by its next call, and comes back here.
-            self._disk.rename(fresh, folder)
 
     def _opens_to_group(self, folder: Path) -> bool:
         root = self._layout.folder
@@ -119,13 +138,6 @@ class Publisher:
         except OSError:
             return False
         return mode & 0o2020 == 0o2020
-
-    def _change_mode(self, folder: Path) -> None:
-        try:
-            self._disk.chmod(folder, FOLDER_MODE)
-        except OSError as error:
-            if error.errno not in _NO_MODES:
-                raise
 
     def sync_folder(self, folder: Path) -> None:
         """Bring the names in `folder` to the disk, where the file system has a way to ask for it."""
@@ -247,8 +259,7 @@ class Publisher:
         box = temp.path.with_name(f"{temp.path.name}.d")
         with suppress(FileExistsError):
             self._disk.make_folder(box)
-        if self._opens_to_group(box):
-            self._change_mode(box)
+        self._open_to_group(box, box)
         with suppress(FileNotFoundError):  # moved in by an earlier try
             self._disk.rename(temp.path, box / BOXED)
         self.sync_folder(box)
@@ -270,19 +281,37 @@ class Publisher:
         self.sync_folder(final.parent)
 
     def in_folder(self, folder: Path, act: Callable[[], T]) -> T:
-        """Do `act`; if it fails because `folder` is missing, or was replaced meanwhile, create that and try again."""
-        for attempt in range(_TRIES):
+        """Do `act`; if it fails because `folder` is missing, or has not got its mode yet, see to that and try again."""
+        for _ in range(_TRIES):
             try:
                 return act()
             except OSError as error:
-                if error.errno not in VANISHED:
-                    raise
-            try:
-                self.make_folder(folder)
-            except OSError as error:
-                if error.errno not in VANISHED or attempt == _TRIES - 1:
-                    raise
+                trouble = error
+            if trouble.errno in VANISHED:
+                try:
+                    self.make_folder(folder)
+                    continue
+                except OSError as error:
+                    trouble = error
+            if trouble.errno not in VANISHED and not (trouble.errno == errno.EACCES and self._wait_for_mode(folder)):
+                raise trouble
         return act()
+
+    def _wait_for_mode(self, folder: Path) -> bool:
+        """Return whether a folder on the way was without its mode, because its maker has just made it, or has died."""
+        while folder != self._layout.folder and self._opens_to_group(folder):
+            try:
+                status = self._disk.lstat(folder)
+                if status.st_mode & 0o070 != 0o070:
+                    if status.st_uid == os.geteuid():
+                        self._disk.chmod(folder, FOLDER_MODE)
+                    else:
+                        time.sleep(_MODE_SECONDS)
+                    return True
+            except OSError:
+                pass
+            folder = folder.parent
+        return False
 
     # Files on their way out
 

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Literal
 
 from ddbuild.cache.actions import Actions
-from ddbuild.cache.cas import Cas, SourceError
+from ddbuild.cache.cas import Cas, ContentError, SourceError
 from ddbuild.cache.disk import Disk
 from ddbuild.cache.families import Families
 from ddbuild.cache.layout import Layout
 from ddbuild.cache.lease import BEAT_SECONDS, EXPIRY_SECONDS, Lease, Leases, Watch
 from ddbuild.cache.publish import Publisher
 from ddbuild.cache.result import ActionResult, Blob
+from ddbuild.cache.signing import Trust
 from ddbuild.digest import Key
 
 __all__ = ["Tier", "TierName"]
@@ -31,7 +32,7 @@ _SWEEP_LIMIT = 256
 
 
 class Tier:
-    """The tier in `folder`.
+    """The tier in `folder`; with a `trust` it has only results that this one takes, and signs those that it gets.
 
     `disk` and the lease times are for tests. From several threads and processes at once all of it is safe.
     """
@@ -42,6 +43,7 @@ class Tier:
         name: TierName,
         writable: bool = True,
         *,
+        trust: Trust | None = None,
         disk: Disk | None = None,
         beat_seconds: float = BEAT_SECONDS,
         expiry_seconds: float = EXPIRY_SECONDS,
@@ -49,12 +51,13 @@ class Tier:
         self.folder = folder
         self.name = name
         self.writable = writable
+        self.trust = trust
         self.layout = Layout(folder)
         self.disk = disk or Disk()
         self.on_trouble: Callable[[OSError], None] = _ignore
         self._publisher = Publisher(self.layout, self.disk, for_team=name == "shared")
         self._cas = Cas(self.layout, self.disk, self._publisher)
-        self._actions = Actions(self.layout, self.disk, self._publisher, self._tell)
+        self._actions = Actions(self.layout, self.disk, self._publisher, self._tell, trust)
         self._families = Families(self.layout, self.disk, self._publisher, self._tell)
         self._leases = Leases(
             self.layout, self.disk, self._publisher, beat_seconds=beat_seconds, expiry_seconds=expiry_seconds
@@ -80,6 +83,11 @@ class Tier:
         """Return whether the blob is there with its size for certain, or raise OSError where that cannot be told."""
         return self._cas.check(blob, certain=True)
 
+    def is_gone(self, blob: Blob) -> bool:
+        """Return whether the blob is missing for certain, or raise OSError where that cannot be told."""
+        self._get_ready()
+        return self._cas.is_gone(blob)
+
     def holds(self, result: ActionResult) -> bool:
         """Return whether every blob of `result` is there with its size."""
         return all(self.has(blob) for blob in result.blobs)
@@ -98,12 +106,12 @@ class Tier:
         self._get_ready()
         return self._cas.put_bytes(data)
 
-    def copy_blob(self, blob: Blob, source: Tier) -> None:
-        """Copy a blob of another tier.
+    def copy_blob(self, blob: Blob, source: Tier, *, sha256: bytes | None = None) -> None:
+        """Copy a blob of another tier, if it has this SHA-256, where one is given.
 
         Raises:
             SourceError: `source` cannot read it; in VANISHED if it is not there, EINVAL if it has another size.
-            ContentError: its bytes are not those of `blob`.
+            ContentError: its bytes are not those of `blob`, or not those with the SHA-256.
             OSError: this tier cannot write it.
         """
         self._get_ready()
@@ -112,20 +120,56 @@ class Tier:
         except OSError as error:
             raise SourceError(error.errno, error.strerror, error.filename) from error
         try:
-            self._cas.put_open(fd, source.disk, blob)
+            self._cas.put_open(fd, source.disk, blob, sha256)
         finally:
             with suppress(OSError):  # nothing was written to it
                 source.disk.close(fd)
 
-    def verify_blob(self, blob: Blob) -> bool:
+    def hash_blob(self, blob: Blob) -> bytes:
+        """Return the SHA-256 of a blob.
+
+        Raises:
+            ContentError: its bytes are not those of `blob`.
+            OSError: it cannot be read.
+        """
+        fd = self._cas.open(blob)
+        try:
+            found, sha256 = self._cas.hash_open(fd)
+        finally:
+            self.disk.close(fd)
+        if found != blob:
+            raise ContentError(f"{blob.digest} of {blob.size} bytes is {found.digest} of {found.size}")
+        return sha256
+
+    def check_bytes(self, blob: Blob) -> None:
+        """Read all of a blob.
+
+        Raises:
+            ContentError: its bytes are not those of `blob`.
+            OSError: it cannot be read.
+        """
+        fd = self._cas.open(blob)
+        try:
+            found = self._cas.digest(fd)
+        finally:
+            self.disk.close(fd)
+        if found != blob:
+            raise ContentError(f"{blob.digest} of {blob.size} bytes is {found.digest} of {found.size}")
+
+    def verify_blob(self, blob: Blob, *, sha256: bytes | None = None) -> bool:
         """Read a blob that is there and return whether it is what its name says; quarantine it if it is not.
+
+        With `sha256` it also has to have that.
 
         Raises:
             OSError: it cannot be read.
         """
         fd = self._cas.open(blob)
         try:
-            good = self._cas.digest(fd) == blob
+            if sha256 is None:
+                good = self._cas.digest(fd) == blob
+            else:
+                good = self._cas.hash_open(fd) == (blob, sha256)
         finally:
             self.disk.close(fd)
         if not good:
@@ -142,9 +186,12 @@ class Tier:
 
     # Action results
 
-    def read_action(self, key: str, retry: int = 0) -> ActionResult | None:
-        """Return the result kept under `key`; None if it is missing, torn, of a newer schema or cannot be read."""
-        return self._actions.read(key, retry)
+    def read_action(self, key: str, retry: int = 0, *, certain: bool = False) -> ActionResult | None:
+        """Return the result kept under `key`; None if it is missing, torn, of a newer schema or cannot be read.
+
+        `certain` as in `Actions.read`.
+        """
+        return self._actions.read(key, retry, certain=certain)
 
     def write_action(
         self,
@@ -168,8 +215,16 @@ class Tier:
         self._get_ready()
         self._actions.replace(key, result, retry)
 
+    def remove_action(self, key: str, retry: int = 0) -> bool:
+        """Remove the result kept under `key`; return whether there was one. Its blobs stay until they are swept.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        return self._actions.remove(key, retry)
+
     def _is_complete(self, result: ActionResult) -> bool:
-        return all(self._cas.check(blob, certain=True) for blob in result.blobs)
+        return not any(self._cas.is_gone(blob) for blob in result.blobs)
 
     # Families
 
