@@ -7,8 +7,8 @@ parents' *content digests* they give the content key, which does not care how eq
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ddbuild.digest import Digest, Key, digest_of
@@ -48,7 +48,8 @@ class Action:
     """One cacheable step of a target before its parents are known.
 
     `num_records` is the row count that was asked for, AS_THE_SEED where the seed decides, None where the question
-    does not arise. `grows` says that a result with fewer records can be extended.
+    does not arise. `grows` says that a result with fewer records can be extended. `names` says what people call the
+    parts of one kind, the name of a callback's function; no key depends on it.
     """
 
     label: Label
@@ -57,6 +58,7 @@ class Action:
     inputs: tuple[ActionInput, ...]
     num_records: int | str | None = None
     grows: bool = False
+    names: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def deep_key(self, parent_keys: Iterable[Key]) -> Key:
         """Return the key that is known before anything runs; `parent_keys` in the order of `inputs`."""

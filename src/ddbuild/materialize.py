@@ -16,10 +16,17 @@ from ddbuild.cache.result import ActionResult, Blob
 from ddbuild.errors import BuildError
 from ddbuild.label import Label
 
-__all__ = ["DATA_FILE", "OUT_FOLDER", "materialize", "out_path"]
+__all__ = ["DATA_FILE", "MEDIA_FOLDERS", "OUT_FOLDER", "is_media", "materialize", "out_path", "read_stamp"]
 
 OUT_FOLDER = "ddbuild-out"
 DATA_FILE = "data.parquet"
+MEDIA_FOLDERS = ("images", "audio", "video")
+"""Where, beside the rows, the files lie that rows name by their path."""
+
+
+def is_media(name: str) -> bool:
+    """Return whether the file `name` of a finished stage's folder is one that rows can name."""
+    return name.startswith(tuple(f"{folder}/" for folder in MEDIA_FOLDERS))
 
 
 def out_path(root: Path, label: Label) -> Path:
@@ -35,13 +42,14 @@ def materialize(result: ActionResult, label: Label, cache: Cache, root: Path) ->
         CacheMissError: a blob has gone from the cache meanwhile.
     """
     folder = out_path(root, label)
-    wanted = {DATA_FILE: result.output} | {n: b for n, b in result.files.items() if n.startswith("images/")}
+    wanted = {DATA_FILE: result.output} | {name: blob for name, blob in result.files.items() if is_media(name)}
     stamp = _Stamp(root, label)
     known = stamp.read()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name in set(known) - set(wanted):
             (folder / name).unlink(missing_ok=True)
+            _remove_empty(folder / name, folder)
         made = {name: _place(folder / name, blob, known.get(name), cache) for name, blob in wanted.items()}
         if made != known:
             stamp.write(made)
@@ -49,6 +57,22 @@ def materialize(result: ActionResult, label: Label, cache: Cache, root: Path) ->
         facts = {"folder": str(folder), "reason": error.strerror or str(error)}
         raise BuildError(f"the files of `{label}` cannot be put into {OUT_FOLDER}", facts=facts) from error
     return folder
+
+
+def read_stamp(label: Label, root: Path) -> dict[str, list[object]]:
+    """Return what was materialized for `label`: by file, the blob's digest, then size, time and inode of the file."""
+    return _Stamp(root, label).read()
+
+
+def _remove_empty(file: Path, folder: Path) -> None:
+    """Remove the folders between `folder` and a file that is gone, as far as they are empty."""
+    for parent in file.parents:
+        if parent == folder or not parent.is_relative_to(folder):
+            return
+        try:
+            parent.rmdir()
+        except OSError:
+            return
 
 
 def _place(destination: Path, blob: Blob, known: list[object] | None, cache: Cache) -> list[object]:

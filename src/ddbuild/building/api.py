@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,24 +13,32 @@ from typing import Any
 from ddbuild.building.events import Listener
 from ddbuild.building.results import BuildFailedError, BuildResult
 from ddbuild.building.session import RunningBuild, Session
-from ddbuild.cache import Cache, Tier
+from ddbuild.building.tiers import open_tiers
+from ddbuild.cache import Cache
 from ddbuild.designer import Designer, prepare_home
+from ddbuild.designer.default_models import read_defaults_once
 from ddbuild.errors import UsageError
 from ddbuild.graph.graph import TargetGraph
-from ddbuild.label import Label, parse_pattern
+from ddbuild.graph.targets import Source
+from ddbuild.label import Label, parse_label, parse_pattern
 from ddbuild.plan.actions import KeySettings
-from ddbuild.workspace import Graph, Settings, find_package, load_factory, load_workspace
+from ddbuild.plan.overrides import read_override
+from ddbuild.workspace import Graph, Reads, Settings, find_package, load_factory, load_workspace
 
-__all__ = ["WorkspaceSession", "abuild", "build", "open_session"]
+__all__ = ["WorkspaceSession", "abuild", "build", "make_session", "open_session"]
 
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceSession:
-    """A session with the settings that it was opened with; `package` is that of the folder it was started from."""
+    """A session with the settings that it was opened with; `package` is that of the folder it was started from.
+
+    `reads` is a record of what all this looked at, which grows when the session makes a plan.
+    """
 
     session: Session
     settings: Settings
     package: str
+    reads: Reads
 
 
 def open_session(
@@ -49,11 +58,20 @@ def open_session(
         GraphError: a setting, a build file or the graph is wrong, or there is no workspace.
     """
     folder = (start or Path.cwd()).resolve()
-    # Build files import Data Designer, which wants a home of its own even where there is none.
-    prepare_home()
-    workspace = load_workspace(folder, overrides=dict(overrides or {}))
-    session = _make_session(workspace.graph, workspace.settings, on_warning=on_warning)
-    return WorkspaceSession(session, workspace.settings, find_package(workspace.root, folder))
+    reads = Reads()
+
+    def warn(text: str) -> None:
+        reads.see_surprise("a warning was given")
+        (on_warning or _warn)(text)
+
+    with reads.recording():
+        # Build files import Data Designer, which wants a home of its own even where there is none.
+        prepare_home()
+    read_defaults_once()
+    workspace = load_workspace(folder, overrides=dict(overrides or {}), reads=reads)
+    session = make_session(workspace.graph, workspace.settings, on_warning=warn, reads=reads)
+    session.watching = reads.recording
+    return WorkspaceSession(session, workspace.settings, find_package(workspace.root, folder), reads)
 
 
 def build(
@@ -66,6 +84,7 @@ def build(
     jobs: int | None = None,
     keep_going: bool | None = None,
     listener: Listener | None = None,
+    overrides: Mapping[str | Label, Path | str] | None = None,
 ) -> BuildResult:
     """Build one or several targets of `graph` and return their results by label.
 
@@ -81,12 +100,14 @@ def build(
         jobs: How many targets may run at once.
         keep_going: Go on after a failure with what does not depend on it.
         listener: Called with each event, from the build's own thread.
+        overrides: Files with rows that a person has reviewed, by the label of the target that they stand in for; they
+            go before those that build files name.
 
     Raises:
         BuildFailedError: something that was requested could not be built; its `result` holds what could.
         UsageError: something was wrong before anything ran.
     """
-    running = _start(graph, target, data_designer, cache, shared_cache, jobs, keep_going, listener)
+    running = _start(graph, target, data_designer, cache, shared_cache, jobs, keep_going, listener, overrides)
     try:
         result = running.wait()
     except KeyboardInterrupt:
@@ -105,9 +126,10 @@ async def abuild(
     jobs: int | None = None,
     keep_going: bool | None = None,
     listener: Listener | None = None,
+    overrides: Mapping[str | Label, Path | str] | None = None,
 ) -> BuildResult:
     """Build like `build`, without blocking the caller's event loop; cancelling the task interrupts the build."""
-    running = _start(graph, target, data_designer, cache, shared_cache, jobs, keep_going, listener)
+    running = _start(graph, target, data_designer, cache, shared_cache, jobs, keep_going, listener, overrides)
     try:
         result = await asyncio.wrap_future(running.future)
     except asyncio.CancelledError:
@@ -125,12 +147,14 @@ def _start(
     jobs: int | None,
     keep_going: bool | None,
     listener: Listener | None,
+    overrides: Mapping[str | Label, Path | str] | None,
 ) -> RunningBuild:
     graph.validate()
     settings = graph.settings if isinstance(graph, Graph) and graph.settings is not None else None
     if settings is None:
         settings = Settings.load(Path.cwd())
-    session = _make_session(graph, settings, data_designer=data_designer, cache=cache, shared_cache=shared_cache)
+    session = make_session(graph, settings, data_designer=data_designer, cache=cache, shared_cache=shared_cache)
+    session = session.override({_find_label(graph, each): Path(file) for each, file in (overrides or {}).items()})
     running = session.start(
         find_labels(graph, target),
         jobs=jobs if jobs is not None else settings.build.jobs,
@@ -157,31 +181,61 @@ def find_labels(graph: TargetGraph, target: str | Label | Iterable[str | Label])
     return found
 
 
-def _make_session(
+def _find_label(graph: TargetGraph, text: str | Label) -> Label:
+    if isinstance(text, str):
+        text = parse_label(text if text.startswith(("/", ":")) else f":{text}")
+    return graph.find(text)
+
+
+def make_session(
     graph: TargetGraph,
     settings: Settings,
     *,
     data_designer: Any = None,
     cache: Cache | Path | str | None = None,
     shared_cache: Path | str | None = None,
+    output_root: Path | None = None,
     on_warning: Callable[[str], None] | None = None,
+    reads: Reads | None = None,
 ) -> Session:
+    """Return a session on `graph` with the caches and the designer that are given, or else those of `settings`.
+
+    Results, logs and history go below `output_root`, by default the root of `settings`.
+    """
     if not isinstance(cache, Cache):
-        shared = shared_cache if shared_cache is not None else settings.cache.shared
-        local = Tier(Path(cache).expanduser().resolve() if cache is not None else settings.cache.dir, "local")
-        mode = settings.cache.shared_mode
-        team = None
-        if shared is not None and mode != "off":
-            team = Tier(Path(shared).expanduser().resolve(), "shared", writable=mode == "rw")
-        cache = Cache(local, team, on_warning or _warn)
+        cache = Cache(*open_tiers(settings, cache=cache, shared_cache=shared_cache), on_warning or _warn)
     factory = data_designer
     if factory is None and settings.designer.factory is not None:
-        factory = load_factory(settings.root, settings.designer.factory)
+        factory = load_factory(settings.root, settings.designer.factory, reads)
     designer = Designer(factory, run_config=settings.designer.run_config if data_designer is None else None)
     keys = KeySettings(
         salt=settings.build.salt, versions=tuple(settings.build.versions), key_endpoints=settings.build.key_endpoints
     )
-    return Session(graph, root=settings.root, cache=cache, designer=designer, key_settings=keys)
+    with nullcontext() if reads is None else reads.recording():
+        overrides = _read_overrides(graph)
+    return Session(
+        graph,
+        root=settings.root,
+        cache=cache,
+        designer=designer,
+        key_settings=keys,
+        output_root=output_root,
+        overrides=overrides,
+        declared=overrides,
+    )
+
+
+def _read_overrides(graph: TargetGraph) -> dict[Label, Source]:
+    """Return the files that the build files of `graph` put in the place of what targets make."""
+    found: dict[Label, Source] = {}
+    for label, override in graph.overrides.items() if isinstance(graph, Graph) else ():
+        try:
+            found[label] = read_override(label, override.path)
+        except UsageError as error:
+            if override.location is not None:
+                error.facts = {"build file": str(override.location), **error.facts}
+            raise
+    return found
 
 
 def _checked(result: BuildResult) -> BuildResult:

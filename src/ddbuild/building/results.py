@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ddbuild import table
-from ddbuild.cache.result import ActionResult, Provenance, Usage
+from ddbuild.building.media import copy_media, find_absolute, find_named, make_lasting_folder, media_of
+from ddbuild.cache.result import ActionResult, Blob, Provenance, Usage
 from ddbuild.errors import BuildError, DdbuildError, UsageError
 from ddbuild.graph.graph import shorten
 from ddbuild.label import Label, parse_label
@@ -51,7 +52,9 @@ class TargetResult:
     """What became of one target.
 
     `path` is the folder in `ddbuild-out/` that holds `data.parquet`; None for a target that has no rows or was not
-    asked for. `usage` counts what this build asked of models; `saved` what the reused results had cost.
+    asked for. `usage` counts what this build asked of models; `saved` what the reused results had cost. `results` has
+    one kept result for each of its actions that was looked at, `result` the one that holds its output. `overridden` is
+    the file, or the folder of several, with the reviewed rows that stand in for its own.
     """
 
     label: Label
@@ -70,10 +73,13 @@ class TargetResult:
     usage: Usage = field(default_factory=Usage)
     saved: Usage = field(default_factory=Usage)
     seconds: float = 0.0
+    overridden: Path | None = None
     upstream: Label | None = None
     error: DdbuildError | None = None
     result: ActionResult | None = None
+    results: list[ActionResult] = field(default_factory=list, repr=False)
     locate: Callable[[], Path] | None = field(default=None, repr=False)
+    fetch: Callable[[Blob], Path] | None = field(default=None, repr=False)
     config: Any = field(default=None, repr=False)
 
     @property
@@ -102,18 +108,58 @@ class TargetResult:
     def export(self, path: Path | str, *, format: Literal["parquet", "csv", "jsonl"] | None = None) -> Path:
         """Write the rows to `path`, in the format of its suffix unless `format` says another.
 
+        The media that the rows name are put into folders beside it, `images/...`, where their relative paths lead.
+
         Raises:
             UsageError: no format was given and the suffix names none.
+            BuildError: a file cannot be written.
         """
         destination = Path(path)
-        table.export(self._require_data(), destination, export_format(destination, format))
+        data = self._require_data()
+        chosen = export_format(destination, format)
+        if media := self._media:
+            copy_media({name: self._fetch(blob) for name, blob in find_named(data, media).items()}, destination.parent)
+        table.export(data, destination, chosen)
         return destination
 
     def to_config_builder(self, columns: list[str] | None = None) -> Any:
-        """Return a Data Designer config builder that is seeded with these rows, or with some of their columns."""
+        """Return a Data Designer config builder that is seeded with these rows, or with some of their columns.
+
+        Paths of media are absolute in it, because Data Designer opens no others.
+        """
         from ddbuild.designer import seeded_builder  # a hit imports no Data Designer
 
-        return seeded_builder(self.load_dataset(), columns, like=self.config)
+        rows = table.read_frame(self.locate_seed(make_lasting_folder))
+        return seeded_builder(rows, columns, like=self.config)
+
+    @property
+    def _media(self) -> dict[str, Blob]:
+        return media_of(self.result.files) if self.result is not None and self.fetch is not None else {}
+
+    def _fetch(self, blob: Blob) -> Path:
+        assert self.fetch is not None, "what has media was made with a cache"
+        return self.fetch(blob)
+
+    def locate_seed(self, make_folder: Callable[[], Path]) -> Path:
+        """Return a parquet file of the rows that names media by absolute paths, as Data Designer needs it in a seed.
+
+        Where there are media, files are written to a folder that `make_folder` makes.
+
+        Raises:
+            BuildError: the target has no rows in this build.
+        """
+        data, media = self._require_data(), self._media
+        if not media:
+            return data
+        scratch = make_folder()
+        # A target that nobody asked for is not materialized.
+        folder = self.path or scratch
+        texts, named = find_absolute(data, media.keys(), folder)
+        if self.path is None:
+            copy_media({name: self._fetch(media[name]) for name in named}, folder)
+        absolute = scratch / "rows.parquet"
+        table.rewrite(data, absolute, texts=texts)
+        return absolute
 
     def _require_data(self) -> Path:
         data = self.data
@@ -125,11 +171,17 @@ class TargetResult:
 
 @dataclass(slots=True, kw_only=True)
 class BuildResult(Mapping[str, TargetResult]):
-    """The results of a build by label, requested targets and whatever had to be looked at."""
+    """The results of a build by label, requested targets and whatever had to be looked at.
+
+    `spared` has the ancestors that nobody had to look at and whose results are kept all the same; `overridden` all
+    targets and ancestors whose rows a person has put in their place, and where they are.
+    """
 
     targets: dict[Label, TargetResult]
     seconds: float
     exit_code: int
+    spared: dict[Label, TargetResult] = field(default_factory=dict, repr=False)
+    overridden: dict[Label, Path] = field(default_factory=dict, repr=False)
 
     @property
     def ok(self) -> bool:

@@ -7,6 +7,8 @@ checked, and published in one step. A Data Designer run that stops early leaves 
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 import shutil
 import tempfile
 import time
@@ -20,12 +22,22 @@ from ddbuild import table
 from ddbuild.building.events import Event, TargetProgress
 from ddbuild.building.failures import call_user_function
 from ddbuild.building.logs import log_path
+from ddbuild.building.media import (
+    ATTEMPT,
+    MediaFinder,
+    give_absolute_paths,
+    media_of,
+    name_dataset,
+    name_media,
+    place_media,
+)
 from ddbuild.building.provenance import Origin
 from ddbuild.building.seed import make_seed
 from ddbuild.building.stage_folder import (
     check_unchanged,
     digest_folder,
     hydrate,
+    list_kept,
     put_folder,
     resolve_returned,
     take_snapshot,
@@ -39,6 +51,7 @@ from ddbuild.designer import (
     RunRequest,
     drop_short_batches,
     find_output,
+    list_columns,
     processor_builder,
 )
 from ddbuild.digest import Digest, Key, digest_of
@@ -46,6 +59,7 @@ from ddbuild.errors import BuildError
 from ddbuild.graph.targets import Stage, Target, Transform
 from ddbuild.keys import Action
 from ddbuild.label import Label
+from ddbuild.materialize import is_media
 from ddbuild.plan.acceptance import rows_needed
 from ddbuild.plan.actions import ActionCompiler, find_source_files, seed_of, source_format
 
@@ -93,7 +107,10 @@ def seed_rows(action: Action, parents: Mapping[Label, ActionResult]) -> int | No
 
 
 class ActionRunner:
-    """Runs actions for one build; safe to use for many at once from one event loop."""
+    """Runs actions for one build; safe to use for many at once from one event loop.
+
+    `root` holds the user's code; logs go below `output_root`. `most_rows` cuts sources and seeds, for a preview.
+    """
 
     def __init__(
         self,
@@ -104,12 +121,14 @@ class ActionRunner:
         designer: Designer,
         compiler: ActionCompiler,
         emit: Callable[[Event], None],
+        most_rows: int | None = None,
     ) -> None:
         self._output_root = output_root
         self._cache = cache
         self._designer = designer
         self._compiler = compiler
         self._emit = emit
+        self._most_rows = most_rows
         self._origin = Origin(root)
 
     async def run(self, job: Job) -> ActionResult:
@@ -185,15 +204,44 @@ class ActionRunner:
     def _prepare_seed(self, stage: Stage, job: Job, folder: Path) -> tuple[Path | None, int | None]:
         spec = seed_of(stage)
         if spec is None:
-            return None, self._compiler.seed_rows(stage)
+            rows = self._compiler.seed_rows(stage)
+            return None, rows if rows is None or self._most_rows is None else min(rows, self._most_rows)
         destination = folder / "seed.parquet"
+        media = _parents_media(job)
         if not destination.exists():
-            files = {each.role: self._fetch(job.parents[each.label]) for each in job.action.inputs if each.label}
             partial = destination.with_name("partial-" + destination.name)
             partial.unlink(missing_ok=True)
-            make_seed(stage, spec, files, partial, _copy)
+            if callable(spec):
+                with self._scratch() as given:
+                    make_seed(stage, spec, self._give(job, given), partial, _copy)
+                    name_media(partial, MediaFinder(self._cache, media, prefixes=_prefixes(given)))
+            else:
+                files = {each.role: self._fetch(job.parents[each.label]) for each in job.action.inputs if each.label}
+                make_seed(stage, spec, files, partial, _copy)
+            self._cut(partial)
             partial.replace(destination)
-        return destination, table.count_rows([destination])
+        rows = table.count_rows([destination])
+        absolute = destination.with_name("seed-with-paths.parquet")
+        if give_absolute_paths(destination, absolute, media, folder / "media", self._cache):
+            return absolute, rows
+        return destination, rows
+
+    def _cut(self, file: Path) -> None:
+        if self._most_rows is not None and table.count_rows([file]) > self._most_rows:
+            table.rewrite(file, file, limit=self._most_rows)
+
+    def _give(self, job: Job, folder: Path) -> dict[str, Path]:
+        """Write private copies of the parents' rows, each beside its media, and return them by their roles."""
+        given = {}
+        for position, each in enumerate(job.action.inputs):
+            if each.label is None or each.role == "after":
+                continue
+            parent = job.parents[each.label]
+            given[each.role] = copy = folder / f"{position}" / f"{each.label.name}.parquet"
+            copy.parent.mkdir(parents=True)
+            _copy(self._fetch(parent), copy)
+            place_media(media_of(parent.files), copy.parent, self._cache)
+        return given
 
     def _grow(self, job: Job, num_records: int, folder: Path) -> bool:
         """Put the largest kept result with fewer records into `folder`, to be extended; False where there is none."""
@@ -211,7 +259,7 @@ class ActionRunner:
         self, job: Job, outcome: RunOutcome, origin: str, started: float, providers: tuple[str, ...]
     ) -> ActionResult:
         output = outcome.folder.parent / "output.parquet"
-        rows = table.unify(outcome.files, output)
+        rows, files = self._settle_dataset(job, outcome, output)
         lost = [Lost(rows=each.rows, reason=each.reason) for each in outcome.lost]
         unexplained = outcome.rows_requested - outcome.rows_made - sum(each.rows for each in lost)
         if unexplained > 0:
@@ -220,7 +268,7 @@ class ActionRunner:
             job,
             output,
             rows=rows,
-            files=put_folder(outcome.folder, self._cache),
+            files=files,
             counts=(outcome.rows_requested, outcome.rows_made, lost),
             origin=origin,
             started=started,
@@ -233,6 +281,24 @@ class ActionRunner:
             family = job.action.family(job.contents)
             self._cache.record_family(family, job.action.num_records, Key(result.key))
         return result
+
+    def _settle_dataset(self, job: Job, outcome: RunOutcome, output: Path) -> tuple[int, dict[str, Blob]]:
+        """Write the rows of a finished dataset to `output` and put all files that belong to it into the cache."""
+        stage = job.target
+        assert isinstance(stage, Stage)
+        kept = list_kept(outcome.folder)
+        scratch = outcome.folder.with_name("rewritten")
+        try:
+            parquet = {name: path for name, path in kept.items() if name.endswith(".parquet")}
+            finder = MediaFinder(self._cache, _parents_media(job), [outcome.folder], [ATTEMPT])
+            better, media = name_dataset(parquet, list_columns(self._compiler.config(stage)[0]), finder, scratch)
+            batches = [better.get(f"{file.relative_to(outcome.folder)}", file) for file in outcome.files]
+            rows = table.unify(batches, output)
+            # Files that no row names were left by rows that got lost.
+            files = {n: self._cache.put_file(better.get(n, path)) for n, path in kept.items() if not is_media(n)}
+            return rows, files | media
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
 
     async def _process(self, job: Job) -> ActionResult:
         stage, before = job.target, job.before
@@ -249,7 +315,7 @@ class ActionRunner:
                 request = RunRequest(
                     label=str(stage.label),
                     builder=processor_builder(
-                        stage.output_processors, like=self._compiler.config(stage)[0], subject=str(stage.label)
+                        self._compiler.processors(stage), like=self._compiler.config(stage)[0], subject=str(stage.label)
                     ),
                     seed=seed,
                     num_records=before.rows,
@@ -265,7 +331,7 @@ class ActionRunner:
         assert isinstance(stage, Stage) and before is not None
         output = folder.parent / "output.parquet"
         name = stage.output.removeprefix("processor:")
-        own = stage.output == "final" or any(each.name == name for each in stage.output_processors)
+        own = stage.output == "final" or any(each.name == name for each in self._compiler.processors(stage))
         made = folder / "output-processors" if own and stage.output_processors else folder
         rows = table.unify(find_output(made, stage.output), output)
         files = put_folder(folder, self._cache)
@@ -285,23 +351,23 @@ class ActionRunner:
             path = resolve_returned(returned, given, str(stage.label))
             output = folder / "output.parquet"
             rows = table.write_result(path, output)
-            return self._publish(job, output, rows=rows, counts=_counts(before), started=started)
+            finder = MediaFinder(self._cache, media_of(before.files), [given, *_folder_of(path)])
+            files = name_media(output, finder)
+            return self._publish(job, output, rows=rows, files=files, counts=_counts(before), started=started)
 
     def _transform(self, job: Job) -> ActionResult:
         transform = job.target
         assert isinstance(transform, Transform)
         started = time.monotonic()
         with self._scratch() as folder:
-            given = {}
-            for position, each in enumerate(job.action.inputs):
-                assert each.label is not None
-                given[each.role.removeprefix("name:")] = copy = folder / f"{position}" / f"{each.label.name}.parquet"
-                copy.parent.mkdir()
-                _copy(self._fetch(job.parents[each.label]), copy)
+            copies = self._give(job, folder)
+            given = {role.removeprefix("name:"): copy for role, copy in copies.items()}
             value = call_user_function(transform.function, given, subject=f"the function of `{transform.label}`")
             output = folder / "output.parquet"
             rows = table.write_result(value, output)
-            return self._publish(job, output, rows=rows, started=started)
+            folders = [*(copy.parent for copy in copies.values()), *_folder_of(value)]
+            files = name_media(output, MediaFinder(self._cache, _parents_media(job), folders))
+            return self._publish(job, output, rows=rows, files=files, started=started)
 
     def _import(self, job: Job) -> ActionResult:
         source = self._compiler.source_of(job.target)
@@ -311,11 +377,15 @@ class ActionRunner:
         with self._scratch() as folder:
             files = find_source_files(source)
             output = folder / "output.parquet"
-            rows = table.import_files(files, source_format(source, files), output)
+            table.import_files(files, source_format(source, files), output)
             # A file edited while it was read would be kept under the digest that it had before.
             if self._compiler.compile(job.target)[0].parts != job.action.parts:
                 raise BuildError(f"the files of `{source.label}` changed while they were read", hint="build again")
-            return self._publish(job, output, rows=rows, started=started, origin=origin)
+            self._cut(output)
+            finder = MediaFinder(self._cache, {}, {file.parent for file in files}, only_by_content=True)
+            media = name_media(output, finder)
+            rows = table.count_rows([output])
+            return self._publish(job, output, rows=rows, files=media, started=started, origin=origin)
 
     def _publish(
         self,
@@ -352,7 +422,7 @@ class ActionRunner:
             deep_key=job.deep_key,
             retry=job.retry,
             digest=digest,
-            folder_digest=digest_folder(digest, files or {}),
+            folder_digest=digest_folder(digest, files or {}, job.before.folder_digest if job.before else None),
             output=self._cache.put_file(output),
             files=files or {},
             rows=rows,
@@ -367,7 +437,7 @@ class ActionRunner:
 
     def log_file(self, label: Label) -> Path:
         """Return where Data Designer's log of this target goes."""
-        return log_path(self._root, label)
+        return log_path(self._output_root, label)
 
     def _fetch(self, result: ActionResult) -> Path:
         # The bytes are read anyway: whatever is wrong with them is found before rows are made from them.
@@ -396,6 +466,24 @@ def short_error(stage: Stage, made: int, requested: int, lost: list[Lost], log_f
         facts=facts,
         hint=f"build again to try once more, or accept it with `min_yield={made / requested:.2f}`",
     )
+
+
+def _parents_media(job: Job) -> dict[str, Blob]:
+    """The files that rows of the job's parents can name; equal names are equal files."""
+    labels = [each.label for each in job.action.inputs if each.label is not None and each.role != "after"]
+    return {name: blob for label in labels for name, blob in media_of(job.parents[label].files).items()}
+
+
+def _folder_of(returned: object) -> list[Path]:
+    """The folder that the paths in what a function returned may start from, if it returned a path."""
+    if not isinstance(returned, (str, os.PathLike)):
+        return []
+    path = Path(returned)
+    return [path if path.is_dir() else path.parent]
+
+
+def _prefixes(folder: Path) -> list[str]:
+    return [f"{re.escape(str(place))}/[0-9]+/" for place in dict.fromkeys((folder, folder.resolve()))]
 
 
 def _copy(source: Path, destination: Path) -> None:

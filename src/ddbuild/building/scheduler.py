@@ -190,7 +190,9 @@ class Scheduler:
         return None
 
     async def _run_actions(self, target: TargetPlan, outcome: Outcome) -> None:
-        parents = {label: done.output for label, done in self.outcomes.items() if done.output is not None}
+        needed = {each.label for plan in target.actions for each in plan.action.inputs if each.label is not None}
+        outputs = {label: self.outcomes[label].output for label in needed if label in self.outcomes}
+        parents = {label: output for label, output in outputs.items() if output is not None}
         first = 0
         for position, plan in enumerate(target.actions):
             if isinstance(plan.decision, Hit):

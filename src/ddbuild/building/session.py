@@ -7,10 +7,12 @@ works where a loop is running already (notebooks), from any thread, and is not h
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 
@@ -20,17 +22,20 @@ from ddbuild.building.runner import ActionRunner
 from ddbuild.building.scheduler import Outcome, Scheduler
 from ddbuild.cache import Cache, CacheMissError
 from ddbuild.cache.result import ActionResult, Usage
+from ddbuild.cache.uses import name_request
 from ddbuild.designer import Designer
-from ddbuild.errors import InterruptedBuildError, StaleError
+from ddbuild.errors import InterruptedBuildError, StaleError, UsageError
 from ddbuild.graph.graph import TargetGraph, shorten
-from ddbuild.graph.targets import Stage, kind_of
+from ddbuild.graph.targets import Source, Stage, kind_of
 from ddbuild.label import Label
 from ddbuild.materialize import DATA_FILE, materialize
 from ddbuild.plan.actions import ActionCompiler, KeySettings
 from ddbuild.plan.decision import Hit, Miss, Undecided
 from ddbuild.plan.history import History
+from ddbuild.plan.overrides import cut_parents, read_override
 from ddbuild.plan.planner import Plan, Planner, TargetPlan
 from ddbuild.plan.reasons import say_reason
+from ddbuild.plan.renewals import Renewals
 
 __all__ = ["RunningBuild", "Session"]
 
@@ -39,7 +44,15 @@ _ATTEMPTS = 3
 
 
 class Session:
-    """A graph with the cache, the designer and the history that it is built with."""
+    """A graph with the cache, the designer and the history that it is built with.
+
+    `root` holds the user's code; results, logs and history go below `output_root`, which is the same where it is left
+    out. `overrides` are the files that stand in for the outputs of targets; those of `declared` are named by build
+    files, and so by nobody who asks for this build.
+    """
+
+    most_rows: int | None = None
+    """How many rows sources and seeds have at most; None for all of them."""
 
     def __init__(
         self,
@@ -49,22 +62,93 @@ class Session:
         cache: Cache,
         designer: Designer,
         key_settings: KeySettings | None = None,
+        output_root: Path | None = None,
+        overrides: Mapping[Label, Source] | None = None,
+        declared: Collection[Label] = (),
     ) -> None:
-        self.graph = graph
+        # The whole graph is held on to: the modules that its functions came from go when it goes.
+        self._whole = graph
+        self.key_settings = key_settings or KeySettings()
+        self.graph = cut_parents(graph, overrides or {})
         self.root = root
+        self.output_root = output_root or root
         self.cache = cache
         self.designer = designer
-        self.history = History(root)
-        self.compiler = ActionCompiler(root=root, designer=designer, settings=key_settings or KeySettings())
-        self._planner = Planner(graph, compiler=self.compiler, cache=cache, history=self.history)
+        self.history = History(self.output_root)
+        self.overrides = dict(overrides or {})
+        self.declared = frozenset(declared)
+        self._renewals = Renewals(self.output_root)
+        self.compiler = ActionCompiler(
+            root=root,
+            designer=designer,
+            settings=self.key_settings,
+            overrides=self.overrides,
+            renewals=self._renewals,
+        )
+        self._planner = Planner(self.graph, compiler=self.compiler, cache=cache, history=self.history)
+        # The context in which plans are made, for a record of what they look at; and the last of them.
+        self.watching: Callable[[], AbstractContextManager[None]] = nullcontext
+        self.planned: Plan | None = None
+
+    def override(self, files: Mapping[Label, Path]) -> Session:
+        """Return this session with rows that a person has reviewed, in `files`, for what these targets would make.
+
+        Raises:
+            UsageError: a label is no target, or there are no rows in its file.
+        """
+        overrides = dict(self.overrides)
+        for label, path in files.items():
+            found = self._whole.find(label)
+            overrides[found] = read_override(found, path)
+        return Session(
+            self._whole,
+            root=self.root,
+            cache=self.cache,
+            designer=self.designer,
+            key_settings=self.key_settings,
+            output_root=self.output_root,
+            overrides=overrides,
+            declared=self.declared.difference(map(self._whole.find, files)),
+        )
+
+    def check_overrides(self, labels: Sequence[Label]) -> None:
+        """Check that something about `labels` is overridden wherever something is, but for what build files override.
+
+        Raises:
+            UsageError: an overridden target is neither asked for nor needed by what is.
+        """
+        needed = self._whole.ancestors(labels)
+        for label in self.overrides:
+            if label not in needed and label not in self.declared:
+                raise UsageError(
+                    f"`{shorten(str(label))}` is overridden, and nothing that was asked for needs it",
+                    facts={"asked for": ", ".join(shorten(str(each)) for each in labels)},
+                )
+
+    def renew(self, labels: Iterable[Label]) -> None:
+        """Ask for new rows of `labels`, although nothing has changed, in the builds from now on.
+
+        Raises:
+            GraphError: something in a target is wrong; then nothing is renewed.
+            BuildError: it cannot be noted.
+        """
+        self._renewals.renew(each for label in list(labels) for each in self.compiler.compile_plain(self.graph[label]))
 
     def plan(self, labels: Iterable[Label]) -> Plan:
         """Return the decisions on `labels` and on what they depend on; nothing runs."""
-        return self._planner.plan(labels)
+        with self.watching():
+            self.planned = self._planner.plan(labels)
+        return self.planned
 
     def start(self, labels: Iterable[Label], *, jobs: int, keep_going: bool, listener: Listener | None) -> RunningBuild:
-        """Start to build `labels` and return at once."""
-        return RunningBuild(self, list(labels), jobs=jobs, keep_going=keep_going, listener=listener)
+        """Start to build `labels` and return at once.
+
+        Raises:
+            UsageError: an overridden target has nothing to do with them.
+        """
+        wanted = list(labels)
+        self.check_overrides(wanted)
+        return RunningBuild(self, wanted, jobs=jobs, keep_going=keep_going, listener=listener)
 
     def read(self, label: Label, *, last: bool = False) -> TargetResult:
         """Return the current result of `label`, materialized, or with `last` the newest one that is kept.
@@ -107,7 +191,8 @@ class Session:
                 outcome = Outcome("undecided" if isinstance(target.decision, Undecided) else "stale")
             described[target.label] = self._describe(target, outcome, materialized=False)
             described[target.label].saved = _usage_of(hits)
-        return BuildResult(targets=described, seconds=seconds, exit_code=0)
+        overridden = self._find_overridden(plan)
+        return BuildResult(targets=described, seconds=seconds, exit_code=0, overridden=overridden)
 
     def finish(self, plan: Plan, outcomes: dict[Label, Outcome], seconds: float, *, interrupted: bool) -> BuildResult:
         """Keep the history of what was built, materialize what was requested, and return everything by label."""
@@ -119,16 +204,36 @@ class Session:
             if outcome.output is not None:
                 self.history.write(target.label, outcome.results)
             described[target.label] = self._describe(target, outcome)
+        self.note_uses(plan, (result.key for outcome in outcomes.values() for result in outcome.results))
         bad = [each for each in described.values() if each.status in ("failed", "skipped", "interrupted")]
         code = InterruptedBuildError.exit_code if interrupted else 1 if bad else 0
-        return BuildResult(targets=described, seconds=seconds, exit_code=code)
+        return BuildResult(
+            targets=described,
+            seconds=seconds,
+            exit_code=code,
+            spared=self._spare(plan, outcomes),
+            overridden=self._find_overridden(plan),
+        )
+
+    def _find_overridden(self, plan: Plan) -> dict[Label, Path]:
+        return {label: _place_of(self.overrides[label]) for label in plan.targets if label in self.overrides}
+
+    def note_uses(self, plan: Plan, keys: Iterable[str]) -> None:
+        """Note in the cache that the results under `keys` are of use, so that they are not collected soon."""
+        requested = (str(each.label) for each in plan.targets.values() if each.requested)
+        self.cache.note_uses(name_request(str(os.getuid()), str(self.output_root), requested), set(keys))
+
+    def _spare(self, plan: Plan, outcomes: Mapping[Label, Outcome]) -> dict[Label, TargetResult]:
+        """Return the ancestors that nobody had to look at and that are kept all the same."""
+        spared = [each for each in plan.targets.values() if not (each.needed or each.requested)]
+        return {each.label: self._describe(each, outcomes[each.label]) for each in spared if each.label in outcomes}
 
     def _describe(self, target: TargetPlan, outcome: Outcome, *, materialized: bool = True) -> TargetResult:
         output = outcome.output
         folder: Path | None = None
         locate: Callable[[], Path] | None = None
         if output is not None and target.requested and materialized:
-            folder = materialize(output, target.label, self.cache, self.root)
+            folder = materialize(output, target.label, self.cache, self.output_root)
             locate = partial(Path.joinpath, folder, DATA_FILE)
         elif output is not None:
             locate = partial(self.cache.fetch, output.output)
@@ -150,12 +255,15 @@ class Session:
             usage=outcome.usage,
             saved=Usage() if generated_now else _usage_of(outcome.results),
             seconds=outcome.seconds,
+            overridden=_place_of(self.overrides[target.label]) if target.label in self.overrides else None,
             upstream=outcome.upstream,
             error=outcome.error,
             result=output,
+            results=outcome.results,
             locate=locate,
+            fetch=self.cache.fetch,
             config=self.compiler.config(target.target)[0]
-            if isinstance(target.target, Stage) and materialized
+            if isinstance(target.target, Stage) and materialized and target.label not in self.overrides
             else None,
         )
 
@@ -172,6 +280,8 @@ class RunningBuild:
         self._keep_going = keep_going
         self._listener = listener
         self._future: Future[BuildResult] = Future()
+        # Whoever waits for it in an event loop may give up; the build says itself how it ended.
+        self._future.set_running_or_notify_cancel()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._scheduler: Scheduler | None = None
         self._interrupted = False
@@ -210,6 +320,8 @@ class RunningBuild:
         started = time.monotonic()
         for attempt in range(_ATTEMPTS):
             plan = self._session.plan(self._labels)
+            if plan.to_run:
+                self._session.note_uses(plan, _keys_of_hits(plan))
             self._tell(BuildPlanned(len(plan.targets), tuple(each.label for each in plan.to_run)))
             outcomes = self._run_loop(plan)
             last = attempt == _ATTEMPTS - 1
@@ -241,7 +353,13 @@ class RunningBuild:
         emit = self._emitter(self._loop)
         session = self._session
         runner = ActionRunner(
-            root=session.root, cache=session.cache, designer=session.designer, compiler=session.compiler, emit=emit
+            root=session.root,
+            output_root=session.output_root,
+            cache=session.cache,
+            designer=session.designer,
+            compiler=session.compiler,
+            emit=emit,
+            most_rows=session.most_rows,
         )
         self._scheduler = Scheduler(
             plan, runner=runner, cache=session.cache, jobs=self._jobs, keep_going=self._keep_going, emit=emit
@@ -254,8 +372,10 @@ class RunningBuild:
         def emit(event: Event) -> None:
             if threading.current_thread() is self._thread:
                 self._tell(event)
-            elif not loop.is_closed():
-                loop.call_soon_threadsafe(self._tell, event)
+            else:
+                # A thread that was left behind may still have something to say when the build is over.
+                with suppress(RuntimeError):
+                    loop.call_soon_threadsafe(self._tell, event)
 
         return emit
 
@@ -270,6 +390,17 @@ def _cancel_tasks(loop: asyncio.AbstractEventLoop) -> None:
         task.cancel()
     if tasks:
         loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+
+
+def _keys_of_hits(plan: Plan) -> Iterable[str]:
+    actions = (each for target in plan.targets.values() for each in target.actions)
+    return (each.decision.result.key for each in actions if isinstance(each.decision, Hit))
+
+
+def _place_of(override: Source) -> Path:
+    """Return the file that an override is read from, or the folder of several."""
+    file = Path(override.files[0])
+    return file if len(override.files) == 1 else file.parent
 
 
 def _usage_of(results: list[ActionResult]) -> Usage:

@@ -15,7 +15,7 @@ from ddbuild.cache.result import Blob
 from ddbuild.digest import Digest, digest_of
 from ddbuild.errors import BuildError
 
-__all__ = ["Snapshot", "digest_folder", "hydrate", "put_folder", "resolve_returned", "take_snapshot"]
+__all__ = ["Snapshot", "digest_folder", "hydrate", "list_kept", "put_folder", "resolve_returned", "take_snapshot"]
 
 _NOT_KEPT = {"builder_config.json", "tmp-partial-parquet-files", "scheduler_events.jsonl"}
 """Data Designer's config dump can hold tokens in clear text; the others are of no use once the run is over."""
@@ -27,19 +27,27 @@ Snapshot = Mapping[str, tuple[int, int]]
 """Size and modification time in ns of each file, by its path in the folder."""
 
 
+def list_kept(folder: Path) -> dict[str, Path]:
+    """Return the files of a finished stage's folder that are worth keeping, by their path in it."""
+    return {name: folder / name for name in _list_files(folder) if _NOT_KEPT.isdisjoint(name.split("/"))}
+
+
 def put_folder(folder: Path, cache: Cache) -> dict[str, Blob]:
     """Put every file of a finished stage into the cache and return the blobs by their path in `folder`."""
-    return {name: cache.put_file(folder / name) for name in _list_files(folder) if name.split("/")[0] not in _NOT_KEPT}
+    return {name: cache.put_file(path) for name, path in list_kept(folder).items()}
 
 
-def digest_folder(rows: Digest, files: Mapping[str, Blob]) -> Digest:
-    """Return the digest of what a callback sees: the rows, and all files but the batches and the run's statistics."""
+def digest_folder(rows: Digest, files: Mapping[str, Blob], before: str | None = None) -> Digest:
+    """Return the digest of what a callback sees: the rows, and all files but the batches and the run's statistics.
+
+    `before` is that of the folder which output processors were given: its rows are not those that they hand on.
+    """
     seen = {
         name: blob.digest
         for name, blob in files.items()
-        if not name.startswith("parquet-files/") and name not in _NO_CONTENT
+        if not name.startswith("parquet-files/") and name.rpartition("/")[2] not in _NO_CONTENT
     }
-    return digest_of((str(rows), seen))
+    return digest_of((str(rows), seen) if before is None else (str(rows), seen, before))
 
 
 def hydrate(files: Mapping[str, Blob], folder: Path, cache: Cache) -> None:

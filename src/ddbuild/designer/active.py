@@ -37,6 +37,7 @@ class ActiveRun:
         self.input_tokens = 0
         self.output_tokens = 0
         self.notes: list[str] = []
+        self.violations: list[str] = []
         self.stopped = asyncio.Event()
         self.left_behind: asyncio.Future[Any] | None = None
         self._loop = asyncio.get_running_loop()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,9 +29,9 @@ _EXPECTED = "a DataDesignerConfigBuilder, a DataDesignerConfig, or a function wi
 def load_config(config: Any, *, subject: str, folder: Path | None = None) -> DataDesignerConfigBuilder:
     """Return a builder for `config` that shares nothing with it that a run could change.
 
-    `config` is a builder, a DataDesignerConfig, a function without arguments that returns one of them, or an object
-    whose `path` is a config file in YAML or JSON. `subject` names the target in errors; relative seed paths in a
-    config file start at `folder`, or at the file's own folder.
+    `config` is a builder, a DataDesignerConfig, a function without arguments that returns one of them, an object
+    whose `path` is a config file in YAML or JSON, or one whose `content` is what such a file would say. `subject` names
+    the target in errors; relative seed paths in a config file start at `folder`, or at the file's own folder.
 
     Raises:
         GraphError: the config cannot be loaded, or Data Designer finds it wrong.
@@ -42,6 +42,9 @@ def load_config(config: Any, *, subject: str, folder: Path | None = None) -> Dat
         if not where.is_file():
             raise GraphError(f"`{subject}` has no config file", facts={"looked for": str(where)})
         return _guard(lambda: _load_file(where, folder or where.parent), subject, where)
+    content = getattr(config, "content", None)
+    if isinstance(content, Mapping):
+        return _guard(lambda: _load_content(copy.deepcopy(dict(content)), folder or config.folder), subject, None)
     made = config
     if callable(config):
         made = _guard(config, subject, None)
@@ -91,10 +94,14 @@ def _to_builder(config: Any) -> DataDesignerConfigBuilder:
 
 
 def _load_file(file: Path, folder: Path) -> DataDesignerConfigBuilder:
-    from data_designer.config.config_builder import DataDesignerConfigBuilder
     from data_designer.config.utils.io_helpers import smart_load_yaml
 
-    content = smart_load_yaml(file)
+    return _load_content(smart_load_yaml(file), folder)
+
+
+def _load_content(content: Any, folder: Path) -> DataDesignerConfigBuilder:
+    from data_designer.config.config_builder import DataDesignerConfigBuilder
+
     body = content.get("data_designer", content)
     source = (body.get("seed_config") or {}).get("source") if isinstance(body, dict) else None
     if isinstance(source, dict) and isinstance(source.get("path"), str) and source.get("seed_type") in _LOCAL_SEEDS:

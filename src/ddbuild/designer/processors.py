@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,31 @@ from ddbuild.errors import BuildError, GraphError
 if TYPE_CHECKING:
     from data_designer.config.config_builder import DataDesignerConfigBuilder
 
-__all__ = ["find_output", "processor_builder"]
+__all__ = ["find_output", "make_processors", "processor_builder"]
+
+
+def make_processors(processors: Sequence[Any], *, subject: str) -> tuple[Any, ...]:
+    """Return `processors` as Data Designer's own; a mapping, as a build file in YAML has it, becomes one.
+
+    Raises:
+        GraphError: a mapping is no processor.
+    """
+    if not any(isinstance(each, Mapping) for each in processors):
+        return tuple(processors)
+    from data_designer.config.processors import ProcessorType, get_processor_config_from_kwargs
+
+    made = []
+    for each in processors:
+        try:
+            if isinstance(each, Mapping):
+                fields = dict(each)
+                kind = ProcessorType(fields.pop("processor_type"))
+                each = get_processor_config_from_kwargs(kind, **fields)
+        except Exception as error:
+            facts = {"problem": explain(error)}
+            raise GraphError(f"an output processor of `{subject}` is wrong", facts=facts) from error
+        made.append(each)
+    return tuple(made)
 
 
 def processor_builder(

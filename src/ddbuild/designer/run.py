@@ -24,6 +24,7 @@ from ddbuild.designer.messages import explain, find_solution, is_provider_error,
 from ddbuild.designer.resume import DATASET, find_batches, prepare_resume, redact_builder_config
 from ddbuild.designer.seeds import readable_seed
 from ddbuild.designer.usage import CountedUsage
+from ddbuild.designer.violations import catch_violations
 from ddbuild.errors import DdbuildError, InterruptedBuildError
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ __all__ = ["LostRows", "RunOutcome", "RunRequest", "carry_out"]
 
 T = TypeVar("T")
 
-_GRACE_SECONDS = 2.0
+_GRACE_SECONDS = 1.0
 """How long a run that was told to stop may take before it is left behind."""
 
 
@@ -190,6 +191,7 @@ def _prepare(
         run.rows_resumed = count_rows(find_batches(dataset / "parquet-files"))
         run.add_rows(run.rows_resumed)
     prepare_engine()
+    catch_violations()
     health.check(designer, builder, run)
 
 
@@ -275,6 +277,9 @@ def _describe_failure(error: Exception, request: RunRequest, run: ActiveRun, log
     trouble = is_provider_error(error) or run.losses.is_provider_trouble(request.num_records)
     # Where rows were dropped until none was left, the error is only about files that are not there.
     problem = run.losses.main_reason() or explain(cause)
+    if run.violations:
+        # Data Designer's own error does not say what is wrong.
+        problem = "; ".join(run.violations)
     log.write_line(f"ERROR the run failed: {problem}")
     return RunFailedError(
         f"Data Designer made no rows of `{request.label}`",

@@ -40,6 +40,11 @@ def describe_seed(seed: Any, *, writer: PlainWriter, subject: str) -> list[Part]
         GraphError: a seed file is missing, empty or unreadable.
     """
     source = seed.source
+    if source.seed_type == "ddbuild":
+        raise GraphError(
+            f"the config of `{subject}` is seeded with the target `{source.target}`, which is not its parent",
+            hint=f'say so: `depends_on=["{source.target}"]`; the parent\'s rows are the seed then',
+        )
     strategy = writer.write(seed, "seed", without={"source"})
     parts = [("seed", "type", digest_of(source.seed_type)), ("seed", "strategy", digest_of(strategy))]
     if source.seed_type == "local":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,11 @@ from ddbuild.designer import (
     describe,
     describe_processors,
     load_config,
+    make_processors,
     package_versions,
 )
-from ddbuild.digest import digest_file, digest_of
-from ddbuild.errors import GraphError
+from ddbuild.digest import Digest, digest_file, digest_of
+from ddbuild.errors import GraphError, UnhashableError
 from ddbuild.graph.graph import parents_of
 from ddbuild.graph.targets import Concat, Join, SeedSpec, Source, SourceFormat, Stage, Target, Transform
 from ddbuild.keys import AS_THE_SEED, Action, ActionInput, Part
@@ -35,11 +36,12 @@ __all__ = ["ActionCompiler", "KeySettings", "find_source_files", "name_parents",
 
 @dataclass(frozen=True, slots=True)
 class KeySettings:
-    """What a workspace's settings add to every key."""
+    """What a workspace's settings add to every key; `preview_rows` sets the keys of a preview apart from all others."""
 
     salt: str | None = None
     versions: tuple[str, ...] = ()
     key_endpoints: bool = False
+    preview_rows: int | None = None
 
 
 class ActionCompiler:
@@ -78,6 +80,13 @@ class ActionCompiler:
 
     def compile_plain(self, target: Target) -> tuple[Action, ...]:
         """Return the actions of `target` as if it had never been renewed; raises what `compile` does."""
+        actions = self._compile(target)
+        if self._settings.preview_rows is None:
+            return actions
+        part = Part("preview", "", digest_of(self._settings.preview_rows))
+        return tuple(replace(action, parts=(*action.parts, part)) for action in actions)
+
+    def _compile(self, target: Target) -> tuple[Action, ...]:
         if target.label in self._overrides:
             return (self._compile_override(self._overrides[target.label]),)
         if isinstance(target, Source):
@@ -107,6 +116,10 @@ class ActionCompiler:
             self._configs[stage.label] = (builder, description)
         return self._configs[stage.label]
 
+    def processors(self, stage: Stage) -> tuple[Any, ...]:
+        """Return the output processors of `stage`, as Data Designer's own."""
+        return make_processors(stage.output_processors, subject=str(stage.label))
+
     def seed_rows(self, stage: Stage) -> int | None:
         """Return the rows of the seed that the stage's config brings along; None where it has none."""
         builder, description = self.config(stage)
@@ -118,37 +131,47 @@ class ActionCompiler:
 
     def _compile_source(self, source: Source) -> Action:
         files = find_source_files(source)
-        parts = [Part("file", f"{position:06d}", digest_file(file)) for position, file in enumerate(files)]
-        parts.append(Part("format", "", digest_of(source_format(source, files))))
+        format = source_format(source, files)
+        parts = [
+            Part("file", f"{position:06d}", _digest_source_file(file, format, source))
+            for position, file in enumerate(files)
+        ]
+        parts.append(Part("format", "", digest_of(format)))
         return Action(source.label, "source", (*parts, *self._common(source)), ())
 
     def _compile_override(self, source: Source) -> Action:
         # Not a source's parts: what was overridden says so in its provenance, also where a source has the same file.
         files = find_source_files(source)
-        parts = [Part("override", f"{position:06d}", digest_file(file)) for position, file in enumerate(files)]
-        parts.append(Part("format", "", digest_of(source_format(source, files))))
+        format = source_format(source, files)
+        parts = [
+            Part("override", f"{position:06d}", _digest_source_file(file, format, source))
+            for position, file in enumerate(files)
+        ]
+        parts.append(Part("format", "", digest_of(format)))
         return Action(source.label, "source", tuple(parts), ())
 
     def _compile_transform(self, transform: Transform) -> Action:
         parts = self._function_parts("function", transform.function, transform.label, transform.version)
         names = name_parents(transform.depends_on)
         inputs = tuple(ActionInput(f"name:{name}", label) for name, label in names.items())
-        return Action(transform.label, "transform", (*parts, *self._common(transform)), inputs)
+        called = {"function": name_function(transform.function)}
+        return Action(transform.label, "transform", (*parts, *self._common(transform)), inputs, names=called)
 
     def _compile_stage(self, stage: Stage) -> list[Action]:
         _, description = self.config(stage)
         actions = [self._compile_generate(stage, description)]
         if stage.output_processors or stage.output != "final":
             self._check_output(stage, description)
-            parts = [Part(*part) for part in describe_processors(stage.output_processors)]
+            parts = [Part(*part) for part in describe_processors(self.processors(stage))]
             parts.append(Part("output", "", digest_of(stage.output)))
             parts += [*self._dd_versions(), *self._run_config()]
             actions.append(Action(stage.label, "process", tuple(parts), (ActionInput("stage", None),)))
         if stage.on_success is not None:
-            parts = self._function_parts("callback", stage.on_success, stage.label, stage.version)
+            parts = self._callback_parts(stage, stage.on_success)
             if stage.on_success_version is not None:
                 parts.append(Part("callback_version", "", digest_of(stage.on_success_version)))
-            actions.append(Action(stage.label, "callback", tuple(parts), (ActionInput("stage", None),)))
+            called = {"callback": name_function(stage.on_success)}
+            actions.append(Action(stage.label, "callback", tuple(parts), (ActionInput("stage", None),), names=called))
         return actions
 
     def _compile_generate(self, stage: Stage, description: ConfigDescription) -> Action:
@@ -197,11 +220,21 @@ class ActionCompiler:
         names = name_parents(stage.depends_on)
         return parts, [ActionInput(f"name:{name}", label) for name, label in names.items()]
 
+    def _callback_parts(self, stage: Stage, callback: object) -> list[Part]:
+        try:
+            return self._function_parts("callback", callback, stage.label, stage.version)
+        except UnhashableError:
+            # A version of its own stands in for it.
+            if stage.on_success_version is None:
+                raise
+            return []
+
     def _function_parts(self, part: str, function: object, label: Label, version: str | None) -> list[Part]:
         if version is not None:
             return [Part(part, "declared version", digest_of(version))]
         digest = digest_function(function, root=self._root, subject=f"{part} of {label}")
-        return [Part(*each) for each in digest.parts(part)]
+        # What a function is called changes no row, so its name is no part of the key.
+        return [Part(part, "", digest.digest), *(Part(part, name, each) for name, each in digest.references.items())]
 
     def _common(self, target: Target) -> list[Part]:
         parts = []
@@ -226,7 +259,7 @@ class ActionCompiler:
         return [Part(*part) for part in self._designer.run_config_parts()]
 
     def _check_output(self, stage: Stage, description: ConfigDescription) -> None:
-        own = [processor.name for processor in stage.output_processors]
+        own = [processor.name for processor in self.processors(stage)]
         known = [*description.processor_names, *own]
         facts = {"build file": str(stage.location or "a script")}
         if duplicates := sorted({name for name in known if known.count(name) > 1}):
@@ -301,6 +334,28 @@ def source_format(source: Source, files: list[Path]) -> SourceFormat:
         facts={"found": names, "build file": str(source.location or "a script")},
         hint='say `format="parquet"`, `"csv"` or `"jsonl"`',
     )
+
+
+def name_function(function: object) -> str:
+    """Return what people call `function`."""
+    inner = getattr(function, "func", function)
+    return str(getattr(inner, "__name__", type(inner).__name__))
+
+
+def _digest_source_file(file: Path, format: SourceFormat, source: Source) -> Digest:
+    """Return the digest of one file of `source`; what can be told to be wrong with it is told before anything runs."""
+    facts = {"file": str(file), "build file": str(source.location or "a script")}
+    try:
+        if file.stat().st_size == 0:
+            raise GraphError(f"a file of `{source.label}` is empty", facts=facts)
+        if format == "parquet":
+            with file.open("rb") as opened:
+                if opened.read(4) != b"PAR1":
+                    raise GraphError(f"a file of `{source.label}` is no parquet file", facts=facts)
+        return digest_file(file)
+    except OSError as error:
+        facts["reason"] = error.strerror or str(error)
+        raise GraphError(f"a file of `{source.label}` cannot be read", facts=facts) from error
 
 
 def _plain_selection(strategy: object) -> object:

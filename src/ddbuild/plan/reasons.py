@@ -32,7 +32,7 @@ def explain(action: Action, last: ActionResult | None, contents: Mapping[Label, 
     changed = [name for name in sorted(before | after) if before.get(name) != after.get(name)]
     kinds = {part for part, _ in changed}
     reasons = [
-        Reason(part, name, before.get((part, name)), after.get((part, name)))
+        Reason(part, _name_part(action, part, name), before.get((part, name)), after.get((part, name)))
         for part, name in changed
         if not kinds.intersection(_SUMMARIES.get(part, ()))
     ]
@@ -45,6 +45,11 @@ def explain(action: Action, last: ActionResult | None, contents: Mapping[Label, 
         if old is None or content is None or old.digest != content:
             reasons.append(Reason("parent", str(each.label), old.digest if old else None, content))
     return tuple(reasons) or (Reason("gone"),)
+
+
+def _name_part(action: Action, part: str, name: str) -> str:
+    called = action.names.get(part)
+    return name if called is None else f"{called} -> {name}" if name else called
 
 
 def say_reason(reason: Reason) -> str:

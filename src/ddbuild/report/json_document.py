@@ -51,7 +51,7 @@ def encode(document: dict[str, Any]) -> str:
 
 
 def _describe_target(target: TargetResult, root: Path) -> dict[str, Any]:
-    return {
+    described = {
         "label": str(target.label),
         "kind": target.kind,
         "requested": target.requested,
@@ -72,6 +72,9 @@ def _describe_target(target: TargetResult, root: Path) -> dict[str, Any]:
         },
         "error": _describe_target_error(target, root),
     }
+    if target.overridden is not None:
+        described["overridden"] = _say_place(target.overridden, root)
+    return described
 
 
 def _reasons(target: TargetResult) -> tuple[Reason, ...]:

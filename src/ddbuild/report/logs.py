@@ -32,4 +32,3 @@ def read_last_lines(path: Path, lines: int = 10) -> list[str]:
     except OSError:
         return []
     return [make_safe(line).rstrip() for line in text.splitlines()[-lines:]]
-

@@ -15,7 +15,7 @@ from ddbuild.report.logs import find_log, read_last_lines
 from ddbuild.report.totals import Totals, count_totals
 from ddbuild.report.wording import count, list_words, say_duration, say_label, say_message, say_path
 
-__all__ = ["say_lost_rows", "say_summary"]
+__all__ = ["say_lost_rows", "say_overridden", "say_summary"]
 
 _WITH_ROWS = ("hit", "cutoff", "built", "completed_empty")
 _MOST_LINES = 10
@@ -39,6 +39,7 @@ def say_summary(
         lines += [line for each in targets for line in _say_details(each, ink)]
     if not quiet:
         lines += _say_requested(result.requested, here)
+        lines += [say_overridden(label, place, ink, here) for label, place in result.overridden.items()]
     lines += [say_lost_rows(each, ink) for each in targets if each.rows_lost]
     lines += _say_empty(targets, ink)
     lines += _say_not_built(targets, ink)
@@ -75,6 +76,13 @@ def _say_requested(requested: list[TargetResult], here: Path) -> list[str]:
         lines.append(f"{count(len(old), f'{more}target')} {'is' if len(old) == 1 else 'are'} up to date")
     lines += [f"{say_label(each.label)}: {_rows(each)} in {_place(each, here)}" for each in fresh]
     return lines
+
+
+def say_overridden(label: Label, place: Path, ink: Ink, here: Path | None) -> str:
+    """Return where the rows are that a person has put in the place of those of `label`."""
+    return (
+        f"{ink.paint('overridden:', 'bold')} {say_label(label)} is what a person has put into {say_path(place, here)}"
+    )
 
 
 def _is_up_to_date(target: TargetResult) -> bool:
