@@ -15,7 +15,7 @@ _MARK = "\0"
 
 _PATTERN = re.compile(r"-?(//|:|\.\.\.)")
 _FRONT = ("-h", "--help", "--version")
-_LONG_WITH_VALUE = ("--directory", "--cache-dir", "--shared-cache", "--shared-mode", "--jobs")
+_LONG_WITH_VALUE = ("--directory", "--cache-dir", "--shared-cache", "--shared-mode", "--jobs", "--override")
 _SHORT_WITH_VALUE = "Cj"
 
 

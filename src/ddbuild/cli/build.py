@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -10,11 +11,13 @@ import click
 from ddbuild.building.results import BuildResult
 from ddbuild.cli.call import Call, WholeNumber, WorkspaceCommand
 from ddbuild.cli.interruption import Interruption
+from ddbuild.cli.overrides import open_overridden, override_option
 from ddbuild.cli.targets import TARGET, choose_targets
 from ddbuild.errors import InterruptedBuildError, UsageError
 from ddbuild.report.ink import choose_ink
 from ddbuild.report.json_document import describe_build, describe_failure
 from ddbuild.report.summary import say_summary
+from ddbuild.snapshot.take import keep_snapshot
 
 __all__ = ["command", "print_plan"]
 
@@ -24,8 +27,16 @@ __all__ = ["command", "print_plan"]
 @click.option("-n", "--dry-run", is_flag=True, help="Only say what would run, as `ddbuild plan` does.")
 @click.option("-j", "--jobs", type=WholeNumber(1), metavar="N", help="Run so many targets at once.")
 @click.option("-k", "--keep-going", is_flag=True, help="After a failure, go on with what does not depend on it.")
+@override_option
 @click.pass_obj
-def command(call: Call, targets: tuple[str, ...], dry_run: bool, jobs: int | None, keep_going: bool) -> int:
+def command(
+    call: Call,
+    targets: tuple[str, ...],
+    dry_run: bool,
+    jobs: int | None,
+    keep_going: bool,
+    overrides: tuple[str, ...],
+) -> int:
     """Build targets and what they need, from the caches where possible.
 
     \b
@@ -44,12 +55,14 @@ def command(call: Call, targets: tuple[str, ...], dry_run: bool, jobs: int | Non
     if not targets:
         raise UsageError("no target was named", hint="`ddbuild //...` builds everything")
     if dry_run:
-        return print_plan(call, targets)
+        return print_plan(call, targets, overrides)
     with Interruption(call.progress, lambda: _write_abandoned(call)) as interruption:
         opened = call.open({"build.jobs": jobs})
         settings = opened.settings.build
-        running = opened.session.start(
-            choose_targets(opened, targets),
+        session = open_overridden(opened, overrides) if overrides else opened.session
+        labels = choose_targets(opened, targets)
+        running = session.start(
+            labels,
             jobs=settings.jobs,
             keep_going=keep_going or settings.keep_going,
             listener=call.progress,
@@ -57,21 +70,27 @@ def command(call: Call, targets: tuple[str, ...], dry_run: bool, jobs: int | Non
         result = interruption.wait(running)
         call.progress.close()
         _report(call, result, opened.session.root)
+    with suppress(KeyboardInterrupt):
+        # The build is done, whatever becomes of this.
+        keep_snapshot(opened, session, labels, result)
     return result.exit_code
 
 
-def print_plan(call: Call, targets: tuple[str, ...]) -> int:
+def print_plan(call: Call, targets: tuple[str, ...], overrides: tuple[str, ...] = ()) -> int:
     """Print what a build of `targets` would do, and return the exit code."""
     from ddbuild.report.plan_text import say_plan  # a build has no plan to print
 
     opened = call.open()
+    session = open_overridden(opened, overrides)
+    labels = choose_targets(opened, targets)
+    session.check_overrides(labels)
     started = time.monotonic()
-    plan = opened.session.plan(choose_targets(opened, targets))
-    described = opened.session.describe_plan(plan, time.monotonic() - started)
+    plan = session.plan(labels)
+    described = session.describe_plan(plan, time.monotonic() - started)
     if call.json:
         call.write_document(describe_build(described, opened.session.root))
     else:
-        call.write(say_plan(plan, described, choose_ink(call.out)) + "\n")
+        call.write(say_plan(plan, described, choose_ink(call.out), call.here) + "\n")
     return described.exit_code
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_FOLDERS = (OUT_FOLDER, ".ddbuild/logs", ".ddbuild/materialized")
+_FOLDERS = (OUT_FOLDER, ".ddbuild/logs", ".ddbuild/materialized", ".ddbuild/preview")
 
 
 @click.command("clean", cls=WorkspaceCommand, takes_json=False)

@@ -6,6 +6,7 @@ import click
 
 from ddbuild.cli.build import print_plan
 from ddbuild.cli.call import Call, WholeNumber, WorkspaceCommand
+from ddbuild.cli.overrides import override_option
 from ddbuild.cli.targets import TARGET
 from ddbuild.errors import UsageError
 
@@ -17,8 +18,16 @@ __all__ = ["command"]
 @click.option("-j", "--jobs", type=WholeNumber(1), hidden=True)
 @click.option("-k", "--keep-going", is_flag=True, hidden=True)
 @click.option("-n", "--dry-run", is_flag=True, hidden=True)
+@override_option
 @click.pass_obj
-def command(call: Call, targets: tuple[str, ...], jobs: int | None, keep_going: bool, dry_run: bool) -> int:
+def command(
+    call: Call,
+    targets: tuple[str, ...],
+    jobs: int | None,
+    keep_going: bool,
+    dry_run: bool,
+    overrides: tuple[str, ...],
+) -> int:
     """Say which targets a build would make, and why, parents first. Nothing runs.
 
     \b
@@ -28,4 +37,4 @@ def command(call: Call, targets: tuple[str, ...], jobs: int | None, keep_going: 
     """
     if not targets:
         raise UsageError("no target was named", hint="`ddbuild plan //...` plans everything")
-    return print_plan(call, targets)
+    return print_plan(call, targets, overrides)
