@@ -13,12 +13,16 @@ Names are imported when they are first used, so that the command line starts fas
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
+# `typing` and `importlib` would take longer than all else that a start of the command line imports.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from ddbuild.building.api import abuild, build
+    from ddbuild.building.preview import preview
     from ddbuild.building.results import BuildFailedError, BuildResult, TargetResult
+    from ddbuild.building.split_stages import split_config, split_stages
+    from ddbuild.designer.workflow_errors import PipelineError
     from ddbuild.errors import (
         BuildError,
         CacheError,
@@ -30,13 +34,18 @@ if TYPE_CHECKING:
         UsageError,
     )
     from ddbuild.label import Label
-    from ddbuild.workspace import Graph, concat, join, source, stage, transform
+    from ddbuild.pipeline import Pipeline, PipelineResults, compose_workflow
+    from ddbuild.plugin.seed_source import TargetSeedSource
+    from ddbuild.workspace import Graph, concat, join, override, source, stage, transform
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "ddbuild.building.api": ("abuild", "build"),
+    "ddbuild.building.preview": ("preview",),
     "ddbuild.building.results": ("BuildFailedError", "BuildResult", "TargetResult"),
+    "ddbuild.building.split_stages": ("split_config", "split_stages"),
+    "ddbuild.designer.workflow_errors": ("PipelineError",),
     "ddbuild.errors": (
         "BuildError",
         "CacheError",
@@ -48,7 +57,9 @@ _HOMES = {
         "UsageError",
     ),
     "ddbuild.label": ("Label",),
-    "ddbuild.workspace": ("Graph", "concat", "join", "source", "stage", "transform"),
+    "ddbuild.pipeline": ("Pipeline", "PipelineResults", "compose_workflow"),
+    "ddbuild.plugin.seed_source": ("TargetSeedSource",),
+    "ddbuild.workspace": ("Graph", "concat", "join", "override", "source", "stage", "transform"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -62,15 +73,24 @@ __all__ = [
     "GraphError",
     "InterruptedBuildError",
     "Label",
+    "Pipeline",
+    "PipelineError",
+    "PipelineResults",
     "StaleError",
     "TargetResult",
+    "TargetSeedSource",
     "UnhashableError",
     "UsageError",
     "abuild",
     "build",
+    "compose_workflow",
     "concat",
     "join",
+    "override",
+    "preview",
     "source",
+    "split_config",
+    "split_stages",
     "stage",
     "transform",
 ]
@@ -79,6 +99,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOME_OF:
         raise AttributeError(f"module 'ddbuild' has no attribute {name!r}")
+    import importlib
+
     value = getattr(importlib.import_module(_HOME_OF[name]), name)
     globals()[name] = value
     return value

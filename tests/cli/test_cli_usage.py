@@ -54,8 +54,9 @@ def test_help_lists_the_commands_and_is_no_error(tables, arguments):
     outcome = tables.run(*arguments)
     assert outcome.code == 0
     assert outcome.err == ""
+    width = max(map(len, COMMANDS))
     for name, text in COMMANDS.items():
-        assert f"  {name:<7} {text}\n" in outcome.out
+        assert f"  {name:<{width}}  {text}\n" in outcome.out
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -147,7 +148,7 @@ def test_python_m_is_the_same_program(tables):
         ("ddbuild //n", ["//named", "//numbers"]),
         ("ddbuild build //:d", ["//:doubled"]),
         ("ddbuild show //d", ["//doubled"]),
-        ("ddbuild p", ["plan", "path"]),
+        ("ddbuild p", ["plan", "preview", "path"]),
         ("ddbuild build //named --js", ["--json"]),
     ],
 )
