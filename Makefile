@@ -13,7 +13,7 @@ export NEMO_TELEMETRY_ENABLED := false
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-fast check lint types imports format clean
+.PHONY: help install demo test test-fast check lint types imports format schema clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,15 +24,16 @@ demo: $(VENV)/.demo ## Build a small dataset with a language model on this machi
 	@$(BIN)/python examples/demo.py
 
 test: $(VENV)/.tools ## Run all tests, with the true Data Designer and a true model
-	$(PYTEST) -n 2
+	$(PYTEST) -n 2 --dist worksteal
 
 test-fast: $(VENV)/.tools ## Run the tests that need neither
-	$(PYTEST) -n 2 -m "not real and not model and not slow"
+	$(PYTEST) -n 2 --dist worksteal -m "not real and not model and not slow"
 
 check: lint types imports ## All three checks
 
+# Examples in Markdown are laid out by hand.
 lint: $(VENV)/.tools ## Check style and spelling
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff format --check --extend-exclude '*.md' .
 	$(BIN)/ruff check .
 	$(BIN)/codespell
 
@@ -43,13 +44,17 @@ imports: $(VENV)/.tools ## Check that imports go down only
 	$(BIN)/lint-imports
 
 format: $(VENV)/.tools ## Format the code and repair what ruff can repair
-	$(BIN)/ruff format .
+	$(BIN)/ruff format --extend-exclude '*.md' .
 	$(BIN)/ruff check --fix .
+
+schema: $(VENV)/.tools ## Write docs/build.schema.json, by which editors check a BUILD.yaml
+	@$(BIN)/python -m ddbuild.workspace.schema > docs/build.schema.json.new
+	@mv docs/build.schema.json.new docs/build.schema.json
 
 clean: ## Remove .venv and everything else that was made here
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	rm -rf examples/quickstart/.ddbuild examples/quickstart/ddbuild-out
-	find src tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: an installation is repeated when pyproject.toml has changed, and only then.
 

@@ -31,7 +31,7 @@ def main() -> None:
     with EmbeddedModel() as model:
         environment = make_environment(model.url)
 
-        say("Building //judged and what it needs. Three stages ask the model; it takes about half a minute.")
+        say("Building //judged and what it needs. Three stages ask the model: about a minute, more on busy cores.")
         seconds = run("//judged", environment=environment)
         tokens = model.count_tokens()
 

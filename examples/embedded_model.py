@@ -29,7 +29,7 @@ from typing import Any
 MODEL_NAME = "smollm2"
 DEFAULT_PORT = 8951
 
-# Two threads wait for each other: faster on idle cores, several times slower on cores that others use, as in a test run.
+# Two threads wait for each other: faster on idle cores, several times slower on busy ones, as in a test run.
 THREADS = 1
 PARALLEL_REQUESTS = 4
 TOKENS_PER_REQUEST = 2048

@@ -1,9 +1,8 @@
-"""Five people, eight quiz questions for them, and a judge who drops the unclear ones: personas -> questions -> judged."""
+"""Five people, quiz questions for them, and a judge who drops the unclear ones: personas -> questions -> judged."""
 
 from pathlib import Path
 
 import data_designer.config as dd
-import pandas as pd
 from models import make_model_configs
 
 from ddbuild import stage
@@ -68,6 +67,8 @@ def pick(name: str, *values: str) -> dd.SamplerColumnConfig:
 
 def keep_clear(stage_path: Path) -> Path:
     """Keep the rows whose score is good enough; change LOWEST_SCORE and build again: no model is asked."""
+    import pandas as pd  # here, so that a build with nothing to do need not wait for it
+
     rows = pd.read_parquet(stage_path / "parquet-files")
     kept = stage_path / "kept.parquet"
     rows[rows["score"] >= LOWEST_SCORE].to_parquet(kept)

@@ -1,4 +1,4 @@
-"""The one law: a build gives every target rows that were made from the rows its parents have, and runs no more than that.
+"""The one law: a build gives every target rows that were made from the rows of its parents, and runs no more than that.
 
 Targets are noisy: two runs of one function give other rows, as a language model would. Rows say what they were made
 from, so that a row that does not belong is seen.
@@ -78,7 +78,7 @@ class Workspace:
 
     def build(self, *names):
         self.ran.clear()
-        designer = SimpleNamespace(cancel=lambda: None, run_config_parts=lambda: [])
+        designer = SimpleNamespace(cancel=lambda: None, run_config_parts=list)
         session = Session(self.graph(), root=self.folder, cache=self.cache, designer=designer)
         labels = [Label("", name) for name in names]
         result = session.start(labels, jobs=4, keep_going=False, listener=None).wait(60)

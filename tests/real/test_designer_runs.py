@@ -292,13 +292,15 @@ def test_a_function_that_always_fails_is_named_and_is_no_provider_trouble(make_d
 
 
 def test_early_shutdown_is_told(make_designer, request_for):
+    @dd.custom_column_generator(required_columns=["number"])
     def fail_late(row):
-        if row["topic"] == "b":
-            raise ValueError("no b")
+        if row["number"] >= 5:
+            raise ValueError("no more")
         row["made"] = 1
         return row
 
-    builder = sampled(custom(fail_late), values=("a", "b", "b", "b"))
+    numbers = dd.DataFrameSeedSource(df=pd.DataFrame({"number": range(200)}))
+    builder = numbered(dd.CustomColumnConfig(name="made", generator_function=fail_late)).with_seed_dataset(numbers)
     outcome = run(
         make_designer(buffer_size=5, max_concurrent_row_groups=1, shutdown_error_rate=0.2).run(
             request_for("early", builder, 200)

@@ -51,8 +51,20 @@ def test_an_edited_callback_runs_only_that_callback_when_its_rows_stay_the_same(
 
 def test_an_edited_helper_in_another_file_counts_as_the_callback(built):
     built.edit("helpers.py", "number >= 0", "number >= 0.0")
-    built.build("//judged")
+    result = built.build("//judged")
     assert built.calls == {"keep_good": 1}
+    assert [(r.part, r.name) for r in result["people"].reasons] == [("callback", "keep_good -> is_good")]
+
+
+def test_a_renamed_callback_rebuilds_nothing(built):
+    for name in ("callbacks.py", "BUILD.py"):
+        built.edit(
+            name,
+            "keep_good(" if name == "callbacks.py" else "keep_good",
+            "keep_the_good" + "(" * (name == "callbacks.py"),
+        )
+    built.build("//judged")
+    assert built.calls == {}
 
 
 def test_a_callback_that_makes_other_rows_rebuilds_what_is_below(built):

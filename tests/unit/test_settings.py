@@ -28,6 +28,8 @@ def test_an_empty_file_gives_the_defaults(tmp_path):
         "dir": tmp_path / "home/.cache/ddbuild",
         "shared": None,
         "shared_mode": "rw",
+        "trust": "folder",
+        "trusted_keys": (),
     }
     assert settings.build.model_dump() == {
         "jobs": 8,
@@ -160,8 +162,8 @@ def test_what_was_read_is_recorded_without_values(tmp_path):
             "hint: there are `jobs`, `keep_going`, `versions`, `key_endpoints`, `salt` and `min_yield`",
         ),
         (
-            "[build]\n\n[cahce]\ndir = 'x'\n",
-            "`cahce` is not a section of `ddbuild.toml`\n  file:  ddbuild.toml:3\n\nhint: did you mean `[cache]`?",
+            "[build]\n\n[cachex]\ndir = 'x'\n",
+            "`cachex` is not a section of `ddbuild.toml`\n  file:  ddbuild.toml:3\n\nhint: did you mean `[cache]`?",
         ),
         (
             "jobs = 3\n",

@@ -89,9 +89,9 @@ def test_a_package_whose_folder_no_label_can_name_is_refused(tmp_path, folder):
 
 
 def test_the_graph_is_validated(tmp_path):
-    build = "from ddbuild import transform\ntransform('t', len, depends_on=[':sourc'])\n"
+    build = "from ddbuild import transform\ntransform('t', len, depends_on=[':sourcex'])\n"
     write(tmp_path, **{"BUILD.py": build, "source.yaml": ""})
-    assert fail(tmp_path).startswith("`//:t` needs `//:sourc`, which no build file defines\n")
+    assert fail(tmp_path).startswith("`//:t` needs `//:sourcex`, which no build file defines\n")
 
 
 def test_a_folder_that_cannot_be_read_is_passed_over(tmp_path, monkeypatch):

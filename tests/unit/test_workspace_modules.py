@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib
 import inspect
+import linecache
 import os
 import py_compile
 import sys
@@ -178,25 +179,56 @@ def test_a_failed_import_is_tried_again(tmp_path):
     Graph.load(tmp_path)
 
 
+RUN = TRANSFORM + "from helper import run\ntransform('t', run)\n"
+
+
 def test_getsource_gives_what_was_run_also_after_an_edit(tmp_path):
-    write(tmp_path, {"BUILD.py": TRANSFORM + "from helper import run\ntransform('t', run)\n"})
-    write(tmp_path, {"helper.py": "def run(inputs):\n    return 1\n"})
-    first = Graph.load(tmp_path)
+    write(tmp_path, {"BUILD.py": RUN, "helper.py": "def run(inputs):\n    return 1\n"})
+    graph = Graph.load(tmp_path)
     write(tmp_path, {"helper.py": "X = 5\n\n\ndef run(inputs):\n    return 222\n"})
-    assert inspect.getsource(function(first, "//:t")) == "def run(inputs):\n    return 1\n"
-    second = Graph.load(tmp_path)
-    assert inspect.getsource(function(second, "//:t")) == "def run(inputs):\n    return 222\n"
-    assert inspect.getsource(function(first, "//:t")) == "def run(inputs):\n    return 1\n"
-    assert (function(first, "//:t")({}), function(second, "//:t")({})) == (1, 222)
+    assert inspect.getsource(function(graph, "//:t")) == "def run(inputs):\n    return 1\n"
+    assert function(graph, "//:t")({}) == 1
+    graph.validate()
 
 
-def test_a_file_keeps_its_plain_name_when_no_older_load_holds_another_text(tmp_path):
-    for number in range(3):
-        write(tmp_path, {"BUILD.py": TRANSFORM + f"def run(inputs):\n    return {number}\ntransform('t', run)\n"})
-        graph = Graph.load(tmp_path)
-        assert function(graph, "//:t").__code__.co_filename == str(tmp_path / "BUILD.py")
-        del graph
+@pytest.mark.parametrize("keep_the_old_graph", [False, True])
+def test_a_new_load_has_the_new_source_and_supersedes_the_old_one(tmp_path, keep_the_old_graph):
+    write(tmp_path, {"BUILD.py": RUN, "helper.py": "def run(inputs):\n    return 1\n"})
+    old = Graph.load(tmp_path) if keep_the_old_graph else None
+    write(tmp_path, {"helper.py": "def run(inputs):\n    return 2\n"})
+    new = Graph.load(tmp_path)
+    assert inspect.getsource(function(new, "//:t")) == "def run(inputs):\n    return 2\n"
+    new.validate()
+    if old is not None:
+        assert function(old, "//:t")({}) == 1
+        with pytest.raises(GraphError) as caught:
+            old.validate()
+        assert str(caught.value) == (
+            "this graph was loaded before its files changed, and they have been loaded again since\n"
+            "  changed:  `helper.py`\n\nhint: use the newer graph"
+        )
+        del new
         gc.collect()
+        assert str(tmp_path / "helper.py") not in linecache.cache
+
+
+def test_graphs_of_an_unchanged_workspace_live_side_by_side(tmp_path):
+    write(tmp_path, {"BUILD.py": RUN, "helper.py": "def run(inputs):\n    return 1\n"})
+    first, second = Graph.load(tmp_path), Graph.load(tmp_path)
+    first.validate()
+    del second
+    gc.collect()
+    (tmp_path / "helper.py").write_text("")
+    assert inspect.getsource(function(first, "//:t")) == "def run(inputs):\n    return 1\n"
+
+
+def test_sources_are_let_go_with_the_graph(tmp_path):
+    write(tmp_path, {"BUILD.py": RUN, "helper.py": "def run(inputs):\n    return 1\n"})
+    graph = Graph.load(tmp_path)
+    assert str(tmp_path / "helper.py") in linecache.cache
+    del graph
+    gc.collect()
+    assert str(tmp_path / "helper.py") not in linecache.cache
 
 
 def test_classes_keep_their_module_as_dataclasses_and_pydantic_need_it(tmp_path):

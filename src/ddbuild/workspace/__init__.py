@@ -16,7 +16,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ddbuild.workspace.declarations import concat, join, source, stage, transform
+    from ddbuild.workspace.declarations import concat, is_declaring, join, override, source, stage, transform
     from ddbuild.workspace.graph import Graph
     from ddbuild.workspace.init import write_workspace
     from ddbuild.workspace.loader import Workspace, find_package, load_factory, load_graph, load_workspace
@@ -36,10 +36,12 @@ __all__ = [
     "concat",
     "find_package",
     "find_workspace",
+    "is_declaring",
     "join",
     "load_factory",
     "load_graph",
     "load_workspace",
+    "override",
     "source",
     "stage",
     "transform",
@@ -47,7 +49,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "declarations": ("concat", "join", "source", "stage", "transform"),
+    "declarations": ("concat", "is_declaring", "join", "override", "source", "stage", "transform"),
     "graph": ("Graph",),
     "init": ("write_workspace",),
     "loader": ("Workspace", "find_package", "load_factory", "load_graph", "load_workspace"),

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ddbuild.errors import Location
 from ddbuild.graph.targets import Target
 from ddbuild.workspace.modules import Importer
+
+if TYPE_CHECKING:
+    from ddbuild.workspace.overrides import Override
 
 __all__ = ["BuildFile", "Syntax"]
 
@@ -28,6 +31,7 @@ class BuildFile:
     syntax: Syntax
     min_yield: float = 0.9
     targets: list[Target] = field(default_factory=list)
+    overrides: list[Override] = field(default_factory=list)
 
     @property
     def folder(self) -> Path:

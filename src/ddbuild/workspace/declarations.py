@@ -1,4 +1,8 @@
-"""What a BUILD.py calls: `stage`, `source`, `transform` add a target to its package, `concat` and `join` make seeds."""
+"""What a BUILD.py calls.
+
+`stage`, `source` and `transform` add a target to its package, `concat` and `join` make seeds, and `override` names the
+reviewed rows that stand in for a target's own.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +19,10 @@ from ddbuild.graph.targets import Concat, Join, JoinKind, SeedSpec, Target
 from ddbuild.label import Label
 from ddbuild.workspace.build_file import BuildFile
 from ddbuild.workspace.fields import Fields
+from ddbuild.workspace.overrides import make_override
 from ddbuild.workspace.target_fields import make_concat, make_join, make_source, make_stage, make_transform
 
-__all__ = ["concat", "declaring", "join", "source", "stage", "transform"]
+__all__ = ["concat", "declaring", "is_declaring", "join", "override", "source", "stage", "transform"]
 
 _CURRENT: ContextVar[BuildFile | None] = ContextVar("ddbuild_build_file", default=None)
 
@@ -30,6 +35,11 @@ def declaring(build_file: BuildFile) -> Iterator[None]:
         yield
     finally:
         _CURRENT.reset(token)
+
+
+def is_declaring() -> bool:
+    """Return whether a build file is being run on this thread."""
+    return _CURRENT.get() is not None
 
 
 def stage(
@@ -148,6 +158,27 @@ def join(*parents: str | Label, on: str | Sequence[str] | None = None, how: Join
     """
     package, fields = _open_seed("join", {"on": on, "how": how})
     return make_join(parents, package, fields)
+
+
+def override(target: str | Label, file: str | Path) -> None:
+    """Take the rows in `file`, which a person has reviewed, for what `target` would make.
+
+    Args:
+        target: A target's label; a bare name is one of this package.
+        file: A parquet, CSV or JSONL file, or a folder of parquet files, relative to this file's folder.
+
+    Raises:
+        GraphError: it is not called from a build file, or there is no such file.
+    """
+    build_file = _CURRENT.get()
+    if build_file is None:
+        raise GraphError(
+            "`override` is called outside a build file",
+            hint="in a script, write `graph.add_override(...)`, or `build(graph, ..., overrides={label: file})`",
+        )
+    location = _locate("override", build_file)
+    fields = Fields(f"the override of `{target}`", {"file": file}, lambda field: location)
+    build_file.overrides.append(make_override(target, fields, build_file))
 
 
 def _open_seed(kind: str, values: Mapping[str, Any]) -> tuple[str, Fields]:

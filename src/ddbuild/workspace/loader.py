@@ -10,6 +10,7 @@ from typing import Any
 
 from ddbuild.digest import Digest
 from ddbuild.errors import GraphError, UsageError
+from ddbuild.file_state import NO_PACKAGES
 from ddbuild.label import parse_pattern
 from ddbuild.workspace.build_file import BuildFile, Syntax
 from ddbuild.workspace.declarations import declaring
@@ -21,10 +22,6 @@ from ddbuild.workspace.settings import Settings
 from ddbuild.workspace.user_code import running_user_code
 
 __all__ = ["Workspace", "find_build_files", "find_package", "load_factory", "load_graph", "load_workspace"]
-
-OUTPUT_FOLDER = "ddbuild-out"
-
-_SKIPPED = frozenset({OUTPUT_FOLDER, "__pycache__", "node_modules"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +43,7 @@ def load_workspace(
     start: Path | None = None,
     overrides: Mapping[str, Any] | None = None,
     environ: Mapping[str, str] | None = None,
+    reads: Reads | None = None,
 ) -> Workspace:
     """Load the workspace that `start` (the current folder, if None) lies in, with its settings and its graph.
 
@@ -53,7 +51,7 @@ def load_workspace(
         GraphError: there is no workspace, or something in it is wrong.
     """
     root = find_workspace(start)
-    reads = Reads()
+    reads = Reads() if reads is None else reads
     settings = Settings.load(root, overrides, environ, reads)
     return Workspace(root, settings, load_graph(root, settings, reads), reads)
 
@@ -76,11 +74,13 @@ def load_graph(root: Path, settings: Settings, reads: Reads | None = None) -> Gr
         _read_build_file(build_file, reads)
         for target in build_file.targets:
             graph.add(target)
+        for override in build_file.overrides:
+            graph.override(override)
     graph.validate()
     return graph
 
 
-def load_factory(root: Path, reference: str) -> Callable[[], Any]:
+def load_factory(root: Path, reference: str, reads: Reads | None = None) -> Callable[[], Any]:
     """Return the function that `[designer] factory` names as `module:function`, from the workspace or installed.
 
     Raises:
@@ -88,7 +88,7 @@ def load_factory(root: Path, reference: str) -> Callable[[], Any]:
     """
     root = root.resolve()
     name, _, function_name = reference.partition(":")
-    settings_file = BuildFile(root / SETTINGS_FILE, "", Importer(root, Reads()), "python")
+    settings_file = BuildFile(root / SETTINGS_FILE, "", Importer(root, reads or Reads()), "python")
     facts = {"settings": SETTINGS_FILE}
     try:
         with running_user_code(settings_file, f"`{name}`"):
@@ -124,12 +124,13 @@ def find_build_files(root: Path, reads: Reads) -> dict[str, Path]:
     stack = [root]
     while stack:
         folder = stack.pop()
-        reads.add_folder(folder)
         try:
             with os.scandir(folder) as entries:
                 listing = list(entries)
         except PermissionError:
+            reads.add_folder(folder)
             continue
+        reads.add_folder(folder, listing)
         names = {entry.name for entry in listing}
         if folder != root and (SETTINGS_FILE in names or "pyvenv.cfg" in names):
             continue
@@ -138,7 +139,7 @@ def find_build_files(root: Path, reads: Reads) -> dict[str, Path]:
         stack.extend(
             folder / entry.name
             for entry in listing
-            if entry.name not in _SKIPPED and not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)
+            if entry.name not in NO_PACKAGES and not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)
         )
     return dict(sorted(found.items()))
 
@@ -185,4 +186,5 @@ def _read_build_file(build_file: BuildFile, reads: Reads) -> None:
     # PyYAML takes longer to import than the rest of a load does; workspaces without a BUILD.yaml go without.
     from ddbuild.workspace.yaml_file import read_yaml_file
 
-    read_yaml_file(build_file, content)
+    with reads.recording():
+        read_yaml_file(build_file, content)

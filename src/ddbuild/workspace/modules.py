@@ -43,19 +43,20 @@ class Importer:
     """The modules of one load of one workspace.
 
     `packages` are the folders with a build file. Another load has another importer and shares no module with this one,
-    so a graph keeps the code that it was loaded with. `close` takes the modules' names out of `sys.modules`.
+    so a graph keeps the code that it was loaded with. `superseded` are the files of which a later load has run another
+    text: this load's functions can no longer be told by their source.
     """
 
     def __init__(self, root: Path, reads: Reads, packages: Iterable[Path] = ()) -> None:
         self.root = root
         self.reads = reads
         self.prefix = f"{_PREFIX}{next(_NUMBERS)}"
+        self.superseded: set[Path] = set()
         self._packages = set(packages)
         self._modules: dict[Path, ModuleType] = {}
         self._files: set[Path] = set()
         self._aliases: set[str] = set()
         self._installed: dict[str, bool] = {}
-        self._pinned: list[str] = []
         # Not held while a build file runs: it may start threads that import.
         self._lock = threading.RLock()
         _forget_aliases()
@@ -96,8 +97,7 @@ class Importer:
             if sys.modules.get(module.__name__) is module:
                 del sys.modules[module.__name__]
         self._forget_aliases()
-        _unpin(self._pinned)
-        self._pinned.clear()
+        _unpin(self)
 
     # What follows is one import statement: where a name leads, and which modules it makes.
 
@@ -217,8 +217,8 @@ class Importer:
             raise SyntaxError(f"it is not {error.encoding} text", (str(file), None, None, None)) from None
         except SyntaxError as error:
             raise SyntaxError(error.msg, (str(file), None, None, None)) from None
-        filename = _pin(file, text)
-        self._pinned.append(filename)
+        filename = str(file)
+        _pin(file, text, self)
         code = compile(content, filename, "exec", dont_inherit=True)
         is_package = file.name == "__init__.py"
         module = ModuleType(self._name(file.parent if is_package else file.with_suffix("")))
@@ -357,29 +357,32 @@ def _find(folder: Path, name: str, plain_folders: bool = True) -> Path | None:
     return base if plain_folders and base.is_dir() else None
 
 
-# `inspect.getsource` reads through linecache, which drops an entry when the file on disk has changed unless the entry
-# has no mtime. The cache goes by file name; so if another load still holds an older text of a file, the newer one gets
-# another spelling of the same path (`qa/./helper.py`), and each function keeps the source that it really runs.
-_PINS: dict[str, tuple[str, int]] = {}
+# `inspect.getsource` and keys read sources through linecache, which drops an entry when the file on disk has changed,
+# unless the entry has no mtime. So a function keeps the source that it really runs, for as long as its graph lives.
+# There is one text for each file: the newest load's. A load that still holds another one is superseded.
+_PINS: dict[str, tuple[str, WeakSet[Importer]]] = {}
 # Reentrant, because a graph that is collected while this lock is held lets go of its pins.
 _PINS_LOCK = threading.RLock()
 
 
-def _pin(file: Path, text: str) -> str:
+def _pin(file: Path, text: str, importer: Importer) -> None:
+    filename = str(file)
     with _PINS_LOCK:
-        filename, folder = str(file), str(file.parent)
-        while _PINS.get(filename, (text, 0))[0] != text:
-            folder += f"{os.sep}."
-            filename = f"{folder}{os.sep}{file.name}"
-        _PINS[filename] = (text, _PINS.get(filename, (text, 0))[1] + 1)
+        pinned, holders = _PINS.get(filename, (text, WeakSet()))
+        if pinned != text:
+            for holder in list(holders):
+                holder.superseded.add(file)
+            holders = WeakSet()
+        holders.add(importer)
+        _PINS[filename] = (text, holders)
         lines = list(io.StringIO(text if text.endswith("\n") else text + "\n"))
         linecache.cache[filename] = (len(text), None, lines, filename)
-        return filename
 
 
-def _unpin(filenames: Iterable[str]) -> None:
+def _unpin(importer: Importer) -> None:
     with _PINS_LOCK:
-        for filename in filenames:
-            text, holders = _PINS.pop(filename, ("", 0))
-            if holders > 1:
-                _PINS[filename] = (text, holders - 1)
+        for filename, (_, holders) in list(_PINS.items()):
+            holders.discard(importer)
+            if not holders:
+                del _PINS[filename]
+                linecache.cache.pop(filename, None)

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ddbuild.cache.signing import PUBLIC_KEY
 from ddbuild.errors import GraphError, Location
 from ddbuild.suggestion import suggest
 from ddbuild.workspace.locate import SETTINGS_FILE
@@ -30,13 +31,21 @@ _RULES = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class CacheSettings(BaseModel):
-    """Where results are kept; `shared` None is a workspace without a shared tier."""
+    """Where results are kept; `shared` None is a workspace without a shared tier.
+
+    With `trust` "signed" only results that one of `trusted_keys` has signed are taken from the shared tier.
+    """
 
     model_config = _RULES
 
     dir: Annotated[Path, Field(description="a path")]
     shared: Annotated[Path | None, Field(description="a path")] = None
     shared_mode: Annotated[Literal["rw", "ro", "off"], Field(description='"rw", "ro" or "off"')] = "rw"
+    trust: Annotated[Literal["folder", "signed"], Field(description='"folder" or "signed"')] = "folder"
+    trusted_keys: Annotated[
+        tuple[Annotated[str, Field(pattern=PUBLIC_KEY)], ...],
+        Field(description='a list of public keys as `ddbuild keygen` prints them, "ed25519:..."'),
+    ] = ()
 
 
 class BuildSettings(BaseModel):
@@ -131,7 +140,8 @@ class Settings(BaseModel):
                 values[section][key] = _absolute(str(value), Path.cwd(), environ) if place in _PATHS else value
                 origins[place] = _Origin(name, {"flag": f"{name}={value}"})
         if "dir" not in values["cache"]:
-            values["cache"]["dir"] = _default_cache(root, look_up)
+            with reads.recording():
+                values["cache"]["dir"] = _default_cache(root, look_up)
 
         designer = values["designer"]
         designer = {

@@ -6,7 +6,8 @@
         depends_on: [":conversations"]
         on_success: callbacks.py:keep_good
 
-The only module that knows YAML. It composes the tree of nodes with the safe loader, which makes plain values only.
+The only module that reads YAML (`yaml_writer` writes it). It composes the tree of nodes with the safe loader, which
+makes plain values only.
 """
 
 from __future__ import annotations
@@ -21,16 +22,22 @@ from ddbuild.graph.targets import Target
 from ddbuild.suggestion import suggest
 from ddbuild.workspace.build_file import BuildFile
 from ddbuild.workspace.fields import Fields
+from ddbuild.workspace.overrides import make_override
 from ddbuild.workspace.target_fields import make_source, make_stage, make_transform
 from ddbuild.workspace.wording import describe_value, list_words
 
-__all__ = ["read_yaml_file"]
+__all__ = ["OVERRIDES", "SECTIONS", "read_yaml_file"]
 
 _MAKERS: Mapping[str, tuple[str, Callable[[object, Fields, BuildFile], Target]]] = {
     "stages": ("stage", make_stage),
     "sources": ("source", make_source),
     "transforms": ("transform", make_transform),
 }
+
+OVERRIDES = "overrides"
+
+SECTIONS = (*_MAKERS, OVERRIDES)
+"""The top-level keys of a build file."""
 
 _RAW_KEYS = ("seed", "selection_strategy")
 """Fields whose own keys are taken as written: to YAML 1.1 the `on` of a join is the truth value."""
@@ -82,11 +89,14 @@ class _Reader:
         section = self._text(key)
         if section.startswith("x-"):
             return
+        if section == OVERRIDES:
+            self._read_overrides(value)
+            return
         if section not in _MAKERS:
-            meant = suggest(section, _MAKERS)
+            meant = suggest(section, SECTIONS)
             hint = f"did you mean `{meant}`?" if meant else None
             raise self._error(
-                f"a build file has {list_words(f'`{name}`' for name in _MAKERS)}, no `{section}`", key, hint
+                f"a build file has {list_words(f'`{name}`' for name in SECTIONS)}, no `{section}`", key, hint
             )
         if self._is_nothing(value):
             return
@@ -102,6 +112,13 @@ class _Reader:
                 values[field] = self._construct(value_node, raw_keys=field in _RAW_KEYS)
             fields = Fields(subject, values, self._locator(lines), "yaml")
             self._build_file.targets.append(make(name, fields, self._build_file))
+
+    def _read_overrides(self, node: yaml.Node) -> None:
+        for target, value in [] if self._is_nothing(node) else self._entries(node, f"`{OVERRIDES}`"):
+            location = self._build_file.at(target.start_mark.line + 1)
+            subject = f"the override of `{self._text(target)}`"
+            fields = Fields(subject, {"file": self._construct(value)}, lambda field, at=location: at, "yaml")  # type: ignore[misc]
+            self._build_file.overrides.append(make_override(self._text(target), fields, self._build_file))
 
     def _locator(self, lines: Mapping[str | None, int]) -> Callable[[str | None], Any]:
         return lambda field: self._build_file.at(lines.get(field, lines[None]))

@@ -1,0 +1,227 @@
+"""What an answer depends on, out of what was seen while the workspace was loaded and a plan was made.
+
+What was seen has to be the same now as it was then, or there is no snapshot: a file may have been edited after it was
+read. And it has to be settled, so that a later change shows in its signature; what is not is compared by content,
+where it is known which content was read, and else there is no snapshot either.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ddbuild.digest import digest_file
+from ddbuild.file_state import (
+    DATA_SUFFIXES,
+    digest_text,
+    is_file,
+    is_folder,
+    is_settled,
+    list_folder,
+    sign,
+)
+from ddbuild.workspace.reads import Reads, may_use, read_link
+from ddbuild.workspace.watch import is_standard
+
+if TYPE_CHECKING:
+    from ddbuild.file_state import Listing, Signature
+
+__all__ = ["NoSnapshotError", "collect_inputs"]
+
+_BEFORE = 3_000_000_000
+"""How long before the record was begun a module may have been imported, in nanoseconds."""
+
+_ALWAYS = ("HOME", "DATA_DESIGNER_HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ")
+_FAMILIES = ("DDBUILD_", "DATA_DESIGNER_", "NEMO_")
+_OUR_SWITCHES = ("DDBUILD_NO_SNAPSHOT", "DDBUILD_EXPLAIN_SNAPSHOT")
+_NATIVE_READERS = frozenset({"pyarrow", "duckdb", "polars"})
+_WORKSPACE_MODULES = "ddbuild_workspace_"
+
+
+class NoSnapshotError(Exception):
+    """There is no snapshot to be taken, and the text says why."""
+
+
+def collect_inputs(reads: Reads, moment: int, is_ours: Callable[[str], bool]) -> tuple[Any, ...]:
+    """Return what `check.inputs_hold` compares, as plain data.
+
+    Args:
+        reads: What was seen.
+        moment: Now, in nanoseconds, by the clock that gives files their times.
+        is_ours: Says which paths are ddbuild's own, and no inputs.
+
+    Raises:
+        NoSnapshotError: something has changed meanwhile, or may have, or another load may differ by itself.
+    """
+    if reads.surprises:
+        raise NoSnapshotError("; ".join(sorted(reads.surprises)))
+    return _Collection(reads, moment, is_ours).collect()
+
+
+class _Collection:
+    def __init__(self, reads: Reads, moment: int, is_ours: Callable[[str], bool]) -> None:
+        self._reads = reads
+        self._moment = moment
+        self._is_ours = is_ours
+        self._files: dict[str, Signature] = {}
+        self._unsure: dict[str, tuple[int, str]] = {}
+        self._absent: set[str] = set()
+        self._places: set[str] = set()
+        self._folders: dict[tuple[str, Listing], tuple[Signature | None, str | None]] = {}
+
+    def collect(self) -> tuple[Any, ...]:
+        reads = self._reads
+        for path, before in reads.seen.items():
+            if not self._is_ours(path):
+                self._add_seen(path, before)
+        for (path, kind), before in reads.listings.items():
+            if not self._is_ours(path):
+                self._add_listing(path, kind, before)
+        for path, names in reads.packages.items():
+            self._add_package_folder(path, names)
+        self._add_modules()
+        self._add_search_path()
+        if _NATIVE_READERS & reads.imported and any(each.startswith(_WORKSPACE_MODULES) for each in reads.imported):
+            self._add_data_files()
+        links = {path: text for path, text in reads.links.items() if text is not None and not self._is_ours(path)}
+        accesses = {key: allowed for key, allowed in reads.accesses.items() if not self._is_ours(key[0])}
+        if any(read_link(path) != text for path, text in links.items()):
+            raise NoSnapshotError("a link has changed meanwhile")
+        if any(may_use(*key) != allowed for key, allowed in accesses.items()):
+            raise NoSnapshotError("a permission has changed meanwhile")
+        covered = {folder for path in (*self._files, *self._unsure) for folder in _list_above(path)}
+        return (
+            tuple(self._files.items()),
+            tuple((path, *content) for path, content in self._unsure.items()),
+            tuple(self._absent),
+            tuple(self._places - covered),
+            tuple((*key, *state) for key, state in self._folders.items()),
+            tuple(links.items()),
+            tuple((*key, allowed) for key, allowed in accesses.items()),
+            tuple(self._list_variables().items()),
+            digest_text("\0".join(reads.names_before())) if reads.uses_all_names else None,
+        )
+
+    def _add_seen(self, path: str, before: Signature | None) -> None:
+        now = sign(path)
+        if is_folder(before) and is_folder(now):
+            # What is in it was asked for, or listed, by itself.
+            self._places.add(path)
+        elif now != before:
+            raise NoSnapshotError(f"`{path}` has changed meanwhile")
+        elif now is None:
+            self._absent.add(path)
+        else:
+            self._add_file(path, now)
+
+    def _add_file(self, path: str, now: Signature) -> None:
+        if is_settled(now, self._reads.started):
+            self._files[path] = now
+            return
+        digest = self._reads.files.get(Path(path)) if is_file(now) else None
+        if digest is None or digest_file(Path(path)) != digest:
+            raise NoSnapshotError(f"`{path}` had just been written when it was read")
+        if is_settled(now, self._moment):
+            self._files[path] = now
+        else:
+            self._unsure[path] = (now[3], digest)
+
+    def _add_settled(self, path: str, now: Signature, before: int) -> None:
+        if path in self._files or path in self._unsure:
+            return
+        if not is_settled(now, before):
+            raise NoSnapshotError(f"`{path}` has just been written")
+        self._files[path] = now
+
+    def _add_listing(self, path: str, kind: Listing, before: Signature | None) -> None:
+        now = sign(path)
+        if now != before:
+            raise NoSnapshotError(f"`{path}` has other files meanwhile")
+        if now is None:
+            self._absent.add(path)
+        elif not is_settled(now, self._reads.started):
+            raise NoSnapshotError(f"`{path}` had just been written to when it was listed")
+        else:
+            self._folders[path, kind] = (now, list_folder(path, kind))
+
+    def _add_package_folder(self, path: str, names: str | None) -> None:
+        now = sign(path)
+        if list_folder(path, "packages") != names:
+            raise NoSnapshotError(f"`{path}` has other packages meanwhile")
+        self._folders[path, "packages"] = (now if now and is_settled(now, self._moment) else None, names)
+
+    def _add_modules(self) -> None:
+        """Add the files of all modules that were imported by the end of the plan, Python's own excepted.
+
+        Where byte code is at hand Python opens no source, so that none was seen.
+        """
+        reads = self._reads
+        for name in reads.imported:
+            file = getattr(sys.modules.get(name), "__dict__", {}).get("__file__")
+            if not isinstance(file, str) or name == "__main__" or name.startswith(_WORKSPACE_MODULES):
+                continue
+            if is_standard(file) or not os.path.isabs(file):  # noqa: PTH117
+                continue
+            for place in (file, *_list_above(file)):
+                # A module may be in an archive.
+                if is_file(now := sign(place)) and now is not None:
+                    self._add_settled(place, now, reads.started - (_BEFORE if name in reads.modules else 0))
+                    break
+
+    def _add_search_path(self) -> None:
+        """Add the places that imports look in: what is installed there, and what could hide it."""
+        before = self._reads.started - _BEFORE
+        for place in dict.fromkeys(sys.path):
+            if not os.path.isabs(place):  # noqa: PTH117
+                raise NoSnapshotError("modules are looked for in the current folder")
+            now = sign(place)
+            if now is None:
+                self._absent.add(place)
+            elif not is_folder(now):
+                self._add_settled(place, now, before)
+            elif (place, "modules") not in self._folders:
+                if not is_settled(now, before):
+                    raise NoSnapshotError(f"`{place}` has just been written to")
+                self._folders[place, "modules"] = (now, list_folder(place, "modules"))
+                for file in _list_files(place, (".pth",)):
+                    if (signature := sign(file)) is not None:
+                        self._add_settled(file, signature, before)
+        environment = os.path.join(sys.prefix, "pyvenv.cfg")  # noqa: PTH118
+        if (signature := sign(environment)) is not None:
+            self._add_settled(environment, signature, before)
+
+    def _add_data_files(self) -> None:
+        """Add the data files of all packages' folders: a build file may have read them with a library's own code."""
+        for folder in self._reads.packages:
+            now = sign(folder)
+            for file in _list_files(folder, DATA_SUFFIXES):
+                if file not in self._reads.seen and (signature := sign(file)) is not None:
+                    self._add_settled(file, signature, self._reads.started)
+            settled = now if now is not None and is_settled(now, self._moment) else None
+            self._folders[folder, "data"] = (settled, list_folder(folder, "data"))
+
+    def _list_variables(self) -> dict[str, str | None]:
+        reads = self._reads
+        variables = dict(reads.environment)
+        for name in (*_ALWAYS, *(name for name in reads.names_before() if name.startswith(_FAMILIES))):
+            value = reads.value_before(name)
+            variables.setdefault(name, None if value is None else digest_text(value))
+        return {name: digest for name, digest in variables.items() if name not in _OUR_SWITCHES}
+
+
+def _list_files(folder: str, suffixes: tuple[str, ...]) -> Iterator[str]:
+    try:
+        with os.scandir(folder) as entries:
+            names: Iterable[str] = [entry.name for entry in entries if entry.name.lower().endswith(suffixes)]
+    except OSError:
+        return
+    yield from (os.path.join(folder, name) for name in names)  # noqa: PTH118
+
+
+def _list_above(path: str) -> Iterator[str]:
+    while (above := os.path.dirname(path)) != path:  # noqa: PTH120
+        yield above
+        path = above
