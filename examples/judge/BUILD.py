@@ -60,6 +60,6 @@ def keep_clear(stage_path: Path) -> Path:
     return kept
 
 
-stage("questions", config=questions, num_records=4)
+stage("questions", config=questions, num_records=3)
 # allow_empty: of so few rows, the judge may like none.
 stage("judged", config=judged, depends_on=[":questions"], on_success=keep_clear, allow_empty=True)

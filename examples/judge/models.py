@@ -25,7 +25,7 @@ JUDGEMENT = {
         "clarity": {
             "type": "object",
             "properties": {
-                "reasoning": {"type": "string", "minLength": 10, "maxLength": 60},
+                "reasoning": {"type": "string", "minLength": 10, "maxLength": 40},
                 "score": {"type": "integer", "enum": [1, 2, 3, 4]},
             },
             "required": ["reasoning", "score"],

@@ -64,7 +64,7 @@ def make_chats(parents: dict[str, Path]) -> Any:
     return pd.DataFrame({"problem": rows["problem"], "messages": messages})
 
 
-stage("opening", config=opening, num_records=3)
+stage("opening", config=opening, num_records=2)
 stage("advice", config=advice, depends_on=[":opening"])
 stage("follow_up", config=follow_up, depends_on=[":advice"])
 transform("chats", make_chats, depends_on=[":follow_up"])

@@ -293,7 +293,7 @@ def test_sizes_are_said(size, said):
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
-    [(0, "0 s"), (59, "59 s"), (60, "1 min"), (7200, "2 h"), (90_000, "25 h"), (864_000, "10 days")],
+    [(0, "0 s"), (59, "59 s"), (60, "1 min"), (90_000, "25 h"), (864_000, "10 days")],
 )
 def test_ages_are_said(seconds, said):
     assert say_age(seconds) == said

@@ -297,15 +297,16 @@ def test_old_snapshots_are_removed(typed, root, monkeypatch):
 
 
 @pytest.fixture
-def probe(tables):
+def probe(tables, monkeypatch):
     """Run a command in a process and tell what it took."""
-    script = Path(__file__).with_name("null_build_probe.py")
+    monkeypatch.setenv("DDBUILD_EXPLAIN_SNAPSHOT", "1")
+    script = Path(__file__).with_name("null_build_probe") / "run.py"
 
     def run(*arguments):
         done = subprocess.run(
             [sys.executable, script, *arguments], cwd=tables.root, capture_output=True, text=True, check=True
         )
-        return json.loads(done.stdout.splitlines()[-1])
+        return {**json.loads(done.stdout.splitlines()[-1]), "err": done.stderr}
 
     time.sleep(0.12)
     return run
@@ -373,5 +374,6 @@ def test_peak_memory_stays_small_with_ten_thousand_targets(probe, tables):
     time.sleep(0.12)
     probe("//n77")
     taken = probe("//n77")
+    assert "snapshot" not in taken["err"]
     assert [name for name in HEAVY if name in taken["modules"]] == []
     assert taken["memory"] < 60_000

@@ -157,7 +157,9 @@ CHANGED = {
     "a helper is edited": lambda s: edit(s.root / "helpers.py", "factor() * n", "n * factor()"),
     "a helper is edited, size and time kept": lambda s: edit_unseen(s.root / "helpers.py", "() * n", "() + n"),
     "a helper of a helper is edited": lambda s: edit(s.root / "deeper.py", "2", "3"),
-    "a helper of a helper is edited, all times kept": lambda s: edit_sideways(s, "deeper.py", b"def factor():\n    return 5"),
+    "a helper of a helper is edited, all times kept": lambda s: edit_sideways(
+        s, "deeper.py", b"def factor():\n    return 5"
+    ),
     "a helper is removed": lambda s: (s.root / "deeper.py").unlink(),
     "a helper is hidden by a nearer one": lambda s: write(s.root / "qa" / "local.py", "SCALE = 11\n"),
     "a helper is hidden by a nearer package": lambda s: write(s.root / "qa" / "local" / "__init__.py", "SCALE = 12\n"),
@@ -244,9 +246,7 @@ CHANGED = {
         (s.folder / "team").mkdir(),
         s.environment.update(DDBUILD_SHARED_CACHE=str(s.folder / "team")),
     ),
-    "a shared cache that is not there yet": lambda s: s.environment.update(
-        DDBUILD_SHARED_CACHE=str(s.folder / "team")
-    ),
+    "a shared cache that is not there yet": lambda s: s.environment.update(DDBUILD_SHARED_CACHE=str(s.folder / "team")),
     "another number of jobs": lambda s: s.environment.update(DDBUILD_JOBS="2"),
     "a wrong number of jobs": lambda s: s.environment.update(DDBUILD_JOBS="none"),
     "another language": lambda s: s.environment.update(LANG="de_DE.UTF-8"),
@@ -295,9 +295,9 @@ CHANGED = {
     # the output
     "an output is gone": lambda s: (s.root / "ddbuild-out" / "qa" / "scaled" / "data.parquet").unlink(),
     "an output has other rows": lambda s: write_rows(s, "//qa:scaled", {"n": [0]}),
-    "an output was written to": lambda s: unlock(s.root / "ddbuild-out" / "doubled" / "data.parquet")
-    .open("a")
-    .write("x"),
+    "an output was written to": lambda s: (
+        unlock(s.root / "ddbuild-out" / "doubled" / "data.parquet").open("a").write("x")
+    ),
     "an output is a link": lambda s: relink(
         s.root / "ddbuild-out" / "doubled" / "data.parquet", s.root / "ddbuild-out" / "numbers" / "data.parquet"
     ),

@@ -185,7 +185,8 @@ def test_names_and_keys_are_taken_as_they_are_written(tmp_path):
         # sections
         (
             "\nstage:\n  s: {}\n",
-            "a build file has `stages`, `sources` and `transforms`, no `stage`\n  build file:  BUILD.yaml:2\n\n"
+            "a build file has `stages`, `sources`, `transforms` and `overrides`, no `stage`\n"
+            "  build file:  BUILD.yaml:2\n\n"
             "hint: did you mean `stages`?",
         ),
         ("stages: [s]\n", "`stages` must be a mapping, got the list `['s']`\n  build file:  BUILD.yaml:1"),

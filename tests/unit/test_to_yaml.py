@@ -248,6 +248,23 @@ def test_one_package_is_written_and_another_is_named(tmp_path):
         Graph.load(project.root).to_yaml(package="qa")
 
 
+def test_a_package_below_reaches_files_above_it_and_other_packages(tmp_path):
+    build = """
+        from ddbuild import source, stage, transform
+        from callbacks import pairs
+        source("kept", "../tickets.csv")
+        transform("same", pairs, depends_on=[":kept"])
+        stage("t", config="../summed.yaml", depends_on=[":same", "//other:extra"], seed=":same")
+    """
+    project = Project(tmp_path / "python", {**FILES, "qa/BUILD.py": build})
+    project.build()
+    text = Graph.load(project.root).to_yaml(package="qa")
+    assert "function: ../callbacks.py:pairs" in text
+    assert '"//other:extra"' in text
+    other = Project(tmp_path / "yaml", {**FILES, "qa/BUILD.yaml": text}, cache=project.cache)
+    assert set(statuses(other.build()).values()) == {"hit"}
+
+
 def test_seeds_of_several_parents_are_written_by_label(tmp_path):
     graph = Graph(tmp_path)
     _stage(graph, seed=join("a", "b", how="cross"))

@@ -57,7 +57,8 @@ def dump_config(config: Any, *, subject: str, folder: Path, root: Path | None = 
     parts = describe(builder, root=root, subject=subject).parts
     whole = built.model_dump(mode="json")
     # Plugins may have fields of which the default cannot be told; then everything is written.
-    for content in (_prune(built, whole), whole):
+    brief = {name: item for name, item in _prune(built, whole).items() if item or name == "columns"}
+    for content in (brief, whole):
         _move_seed(content, folder, root)
         try:
             again = load_config(_Content(content, folder), subject=subject)

@@ -8,8 +8,9 @@ where it is known which content was read, and else there is no snapshot either.
 from __future__ import annotations
 
 import os
+import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ from ddbuild.workspace.watch import is_standard
 if TYPE_CHECKING:
     from ddbuild.file_state import Listing, Signature
 
-__all__ = ["NoSnapshotError", "collect_inputs"]
+__all__ = ["NoSnapshotError", "collect_inputs", "list_above"]
 
 _BEFORE = 3_000_000_000
 """How long before the record was begun a module may have been imported, in nanoseconds."""
@@ -37,6 +38,9 @@ _BEFORE = 3_000_000_000
 _ALWAYS = ("HOME", "DATA_DESIGNER_HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ")
 _FAMILIES = ("DDBUILD_", "DATA_DESIGNER_", "NEMO_")
 _OUR_SWITCHES = ("DDBUILD_NO_SNAPSHOT", "DDBUILD_EXPLAIN_SNAPSHOT")
+_PLAIN_NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
+"""The names of variables that are kept as they are. Any other one that is not set may be a secret, tried as a name."""
+
 _NATIVE_READERS = frozenset({"pyarrow", "duckdb", "polars"})
 _WORKSPACE_MODULES = "ddbuild_workspace_"
 
@@ -45,27 +49,31 @@ class NoSnapshotError(Exception):
     """There is no snapshot to be taken, and the text says why."""
 
 
-def collect_inputs(reads: Reads, moment: int, is_ours: Callable[[str], bool]) -> tuple[Any, ...]:
+def collect_inputs(
+    reads: Reads, moment: int, is_ours: Callable[[str], bool], made: Collection[str] = ()
+) -> tuple[Any, ...]:
     """Return what `check.inputs_hold` compares, as plain data.
 
     Args:
         reads: What was seen.
         moment: Now, in nanoseconds, by the clock that gives files their times.
         is_ours: Says which paths are ddbuild's own, and no inputs.
+        made: Folders that a build makes where they are not there.
 
     Raises:
         NoSnapshotError: something has changed meanwhile, or may have, or another load may differ by itself.
     """
     if reads.surprises:
         raise NoSnapshotError("; ".join(sorted(reads.surprises)))
-    return _Collection(reads, moment, is_ours).collect()
+    return _Collection(reads, moment, is_ours, made).collect()
 
 
 class _Collection:
-    def __init__(self, reads: Reads, moment: int, is_ours: Callable[[str], bool]) -> None:
+    def __init__(self, reads: Reads, moment: int, is_ours: Callable[[str], bool], made: Collection[str]) -> None:
         self._reads = reads
         self._moment = moment
         self._is_ours = is_ours
+        self._made = made
         self._files: dict[str, Signature] = {}
         self._unsure: dict[str, tuple[int, str]] = {}
         self._absent: set[str] = set()
@@ -92,7 +100,7 @@ class _Collection:
             raise NoSnapshotError("a link has changed meanwhile")
         if any(may_use(*key) != allowed for key, allowed in accesses.items()):
             raise NoSnapshotError("a permission has changed meanwhile")
-        covered = {folder for path in (*self._files, *self._unsure) for folder in _list_above(path)}
+        covered = {folder for path in (*self._files, *self._unsure) for folder in list_above(path)}
         return (
             tuple(self._files.items()),
             tuple((path, *content) for path, content in self._unsure.items()),
@@ -107,7 +115,7 @@ class _Collection:
 
     def _add_seen(self, path: str, before: Signature | None) -> None:
         now = sign(path)
-        if is_folder(before) and is_folder(now):
+        if is_folder(now) and (is_folder(before) or (before is None and path in self._made)):
             # What is in it was asked for, or listed, by itself.
             self._places.add(path)
         elif now != before:
@@ -165,7 +173,7 @@ class _Collection:
                 continue
             if is_standard(file) or not os.path.isabs(file):  # noqa: PTH117
                 continue
-            for place in (file, *_list_above(file)):
+            for place in (file, *list_above(file)):
                 # A module may be in an archive.
                 if is_file(now := sign(place)) and now is not None:
                     self._add_settled(place, now, reads.started - (_BEFORE if name in reads.modules else 0))
@@ -209,7 +217,11 @@ class _Collection:
         for name in (*_ALWAYS, *(name for name in reads.names_before() if name.startswith(_FAMILIES))):
             value = reads.value_before(name)
             variables.setdefault(name, None if value is None else digest_text(value))
-        return {name: digest for name, digest in variables.items() if name not in _OUR_SWITCHES}
+        return {
+            name if digest is not None or _PLAIN_NAME.fullmatch(name) else digest_text(name): digest
+            for name, digest in variables.items()
+            if name not in _OUR_SWITCHES
+        }
 
 
 def _list_files(folder: str, suffixes: tuple[str, ...]) -> Iterator[str]:
@@ -221,7 +233,8 @@ def _list_files(folder: str, suffixes: tuple[str, ...]) -> Iterator[str]:
     yield from (os.path.join(folder, name) for name in names)  # noqa: PTH118
 
 
-def _list_above(path: str) -> Iterator[str]:
+def list_above(path: str) -> Iterator[str]:
+    """Yield the folders that `path` lies in, the nearest first."""
     while (above := os.path.dirname(path)) != path:  # noqa: PTH120
         yield above
         path = above

@@ -31,7 +31,7 @@ from ddbuild.report.summary import say_lost_rows
 from ddbuild.report.wording import count, say_label
 from ddbuild.snapshot.answer import explain, latest_request
 from ddbuild.snapshot.check import ACTIONS, CAS, inputs_hold
-from ddbuild.snapshot.inputs import NoSnapshotError, collect_inputs
+from ddbuild.snapshot.inputs import NoSnapshotError, collect_inputs, list_above
 from ddbuild.snapshot.record import FOLDER, Snapshot, index_labels, open_snapshot, write_snapshot
 from ddbuild.workspace import Reads
 
@@ -98,7 +98,8 @@ class _Taking:
             # By the clock of the file system, which may be another machine's.
             moment = min(os.fstat(file).st_ctime_ns, time.time_ns())
             plan, results, looked = self._look()
-            inputs = collect_inputs(self._reads, moment, self._is_ours)
+            made = {folder for tier in self._tiers if tier is not None for folder in list_above(tier)}
+            inputs = collect_inputs(self._reads, moment, self._is_ours, made)
             current_folder = request.folder if self._reads.uses_current_folder else None
             records, groups = self._describe(plan, results, looked)
             inputs = self._merge(request.caller, current_folder, said, inputs, records)

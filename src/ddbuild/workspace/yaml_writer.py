@@ -59,7 +59,7 @@ class _Writer:
             if entries := {each.label.name: self._describe(each) for each in targets if kind_of(each) == kind}:
                 document[section] = entries
         overridden = {
-            label.name if label.package == self._package else str(label): self._path(override.path)
+            label.name: self._path(override.path)
             for label, override in self._graph.overrides.items()
             if label.package == self._package
         }
