@@ -16,7 +16,16 @@ from ddbuild.cache.result import ActionResult, Blob
 from ddbuild.errors import BuildError
 from ddbuild.label import Label
 
-__all__ = ["DATA_FILE", "MEDIA_FOLDERS", "OUT_FOLDER", "is_media", "materialize", "out_path", "read_stamp"]
+__all__ = [
+    "DATA_FILE",
+    "MEDIA_FOLDERS",
+    "OUT_FOLDER",
+    "check_out_folder",
+    "is_media",
+    "materialize",
+    "out_path",
+    "read_stamp",
+]
 
 OUT_FOLDER = "ddbuild-out"
 DATA_FILE = "data.parquet"
@@ -32,6 +41,23 @@ def is_media(name: str) -> bool:
 def out_path(root: Path, label: Label) -> Path:
     """Return the folder in which the files of `label` are materialized."""
     return root / OUT_FOLDER / label.package / label.name
+
+
+def check_out_folder(root: Path) -> None:
+    """Check that results can be put where people look for them.
+
+    Raises:
+        BuildError: the folder cannot be written.
+    """
+    folder = root / OUT_FOLDER
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        reason = "" if os.access(folder, os.W_OK | os.X_OK) else "permission denied"
+    except OSError as error:
+        reason = error.strerror or str(error)
+    if reason:
+        facts = {"folder": str(folder), "reason": reason}
+        raise BuildError(f"results cannot be put into {OUT_FOLDER}", facts=facts)
 
 
 def materialize(result: ActionResult, label: Label, cache: Cache, root: Path) -> Path:

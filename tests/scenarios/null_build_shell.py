@@ -133,9 +133,9 @@ class Outcome:
 class Server:
     """The one process that forks."""
 
-    def __init__(self):
+    def __init__(self, *options):
         self._process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("fork_server.py"))],
+            [sys.executable, str(Path(__file__).with_name("fork_server.py")), *options],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -1,6 +1,8 @@
 import errno
+import json
 import os
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -8,7 +10,17 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from cache_support import FailingDisk, QuickDisk, WatchedDisk, key_of, make_result, open_cache, publish, read_text
+from cache_support import (
+    FailingDisk,
+    LinklessDisk,
+    QuickDisk,
+    WatchedDisk,
+    key_of,
+    make_result,
+    open_cache,
+    publish,
+    read_text,
+)
 from ddbuild.cache.cache import Cache, CacheMissError
 from ddbuild.cache.gc import GcPolicy, collect_garbage
 from ddbuild.cache.inventory import list_actions, list_blobs
@@ -363,6 +375,83 @@ def test_link_in_the_place_of_a_shard_leads_nowhere(cache, tmp_path):
     (elsewhere / "attempt-1").mkdir()
     assert collect(cache.local, 400 * DAY, max_bytes=0).blobs == 0
     assert len(list(elsewhere.iterdir())) == 3
+
+
+def test_bytes_that_a_workspace_still_links_to_are_told(cache, tmp_path):
+    result = keep(cache.local, "rows")
+    age(cache.local, KEY, DAY)
+    os.link(cache.local.blob_path(result.output), tmp_path / "data.parquet")
+    report = collect(cache.local, max_bytes=0)
+    assert (report.freed, report.linked) == (0, result.output.size)
+    assert (tmp_path / "data.parquet").read_bytes() == b"rows"
+
+
+@pytest.mark.parametrize("exclusive", [True, False], ids=["exclusive renames", "neither"])
+def test_folder_without_hard_links_is_collected_too(tmp_path, exclusive):
+    tier = Tier(tmp_path / "team", "shared", disk=LinklessDisk(exclusive_renames=exclusive))
+    result, kept = keep(tier, "rows"), keep(tier, "kept", key_of("kept"))
+    for path in [*tier.layout.actions.glob("*/*"), *tier.layout.actions.glob("*/*.d/*")]:
+        if KEY[2:] in str(path):
+            os.utime(path, (later(-DAY), later(-DAY)))
+    assert labels_of(collect(tier, 0, older_than=HOUR)) == {KEY}
+    assert tier.read_action(KEY) is None
+    collect(tier, 1.5 * HOUR)
+    assert not tier.has(result.output)
+    tier.write_action(KEY, result, is_complete=lambda found: True)
+    assert collect(tier, 1.6 * HOUR).put_back == 1
+    assert tier.has(result.output)
+    assert tier.holds(kept) and tier.read_action(kept.key) == kept
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root, to become other users")
+def test_one_member_of_a_team_collects_what_another_has_published():
+    """Also what has to be put back: a link to another user's file is refused where links are protected."""
+
+    def run_as(uid, act):
+        receive, send = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                os.setgroups([])
+                os.setgid(54320)
+                os.setuid(uid)
+                os.umask(0o077)
+                answer = act()
+            except BaseException as error:
+                answer = repr(error)
+            os.write(send, json.dumps(answer).encode())
+            os._exit(0)
+        os.close(send)
+        with os.fdopen(receive) as file:
+            answer = json.load(file)
+        os.waitpid(child, 0)
+        return answer
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "team").mkdir()
+        os.chown(folder / "team", 54321, 54320)
+        (folder / "team").chmod(0o2770)
+        tier = Tier(folder / "team", "shared", disk=QuickDisk())
+        collect(Tier(folder / "warm", "local"))  # other users may not read what Python imports late
+
+        def publish_rows():
+            keep(tier, "rows")
+            add_pin(tier, Pin(label="//:x", key=key_of("other")), "0" * 12)
+            note_uses(tier, key_of("u"), [key_of("other")])
+            return tier.put_bytes(b"stray").size
+
+        assert run_as(54321, publish_rows) == 5
+        age(tier, KEY, DAY)
+        assert run_as(54322, lambda: len(collect(tier, 2 * HOUR, older_than=HOUR).results)) == 1
+        assert run_as(54322, lambda: collect(tier, 4 * HOUR).blobs) == 1
+        stray = make_result(tier.put_bytes(b"more"), key_of("more"))
+        rows = make_result(stray.output.model_copy(update={"digest": "xxh3_128:" + "0" * 32}), KEY)
+        assert rows.output.digest not in digests(tier)
+        assert run_as(54322, lambda: [remove_pin(tier, pin) for pin in list_pins(tier)]) == [True]
+        modes = {path.stat().st_mode & 0o7777 for path in tier.layout.data.rglob("*") if path.is_dir()}
+        assert modes == {0o2775}
 
 
 # Leftovers

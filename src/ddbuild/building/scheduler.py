@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
 from ddbuild.building.events import Event, TargetFinished, TargetStarted, TargetWaiting
 from ddbuild.building.results import ActionRun, Status
 from ddbuild.building.runner import ActionRunner, Job, input_contents, seed_rows, short_error
-from ddbuild.cache import Cache, CacheLease
+from ddbuild.cache import Cache, CacheLease, CacheMissError
+from ddbuild.cache.lease import Holder
 from ddbuild.cache.result import ActionResult, Usage
 from ddbuild.digest import Key
 from ddbuild.errors import BuildError, DdbuildError
@@ -129,6 +132,9 @@ class Scheduler:
         self.outcomes[label] = outcome
         if outcome.status == "failed" and not self._keep_going:
             self._stopping = True
+        if isinstance(outcome.error, CacheMissError):
+            # No failure to tell: the build is planned anew, and what went missing is made again.
+            return
         output = outcome.output
         self._emit(
             TargetFinished(
@@ -173,8 +179,16 @@ class Scheduler:
                 outcome.status = "completed_empty"
             elif any(run.status == "ran" for run in outcome.runs):
                 outcome.status = "built"
+            elif not self._ran_above(target):
+                # Another target of equal key, or another build, made it in the meantime.
+                outcome.status = "hit"
         outcome.seconds = time.monotonic() - started
         return outcome
+
+    def _ran_above(self, target: TargetPlan) -> bool:
+        """Whether a parent was made, or looked at again, in this build."""
+        parents = {each.label for plan in target.actions for each in plan.action.inputs if each.label is not None}
+        return any(self.outcomes[label].status in ("built", "cutoff") for label in parents if label in self.outcomes)
 
     def _inherited_outcome(self, target: TargetPlan) -> Outcome | None:
         """What a target is without running, because of a parent: skipped below a failure or an empty result."""
@@ -236,10 +250,14 @@ class Scheduler:
         self._check(result, target, last)
         return result, True
 
+    def _tell_waiting(self, label: Label, holder: Holder) -> None:
+        if holder.process is None or holder.process.pid != os.getpid():
+            self._emit(TargetWaiting(label, str(holder)))
+
     def _acquire(self, label: Label, key: Key) -> CacheLease:
         return self._cache.lease(
             key,
-            wait=lambda holder: self._emit(TargetWaiting(label, str(holder))),
+            wait=partial(self._tell_waiting, label),
             cancelled=self._interrupted.is_set,
         )
 

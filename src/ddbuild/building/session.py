@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 
-from ddbuild.building.events import BuildPlanned, Event, Listener
+from ddbuild.building.events import BuildPlanned, Event, Listener, Warned
 from ddbuild.building.results import BuildResult, Status, TargetResult
 from ddbuild.building.runner import ActionRunner
 from ddbuild.building.scheduler import Outcome, Scheduler
@@ -24,11 +24,12 @@ from ddbuild.cache import Cache, CacheMissError
 from ddbuild.cache.result import ActionResult, Usage
 from ddbuild.cache.uses import name_request
 from ddbuild.designer import Designer
+from ddbuild.digest import Key
 from ddbuild.errors import InterruptedBuildError, StaleError, UsageError
 from ddbuild.graph.graph import TargetGraph, shorten
 from ddbuild.graph.targets import Source, Stage, kind_of
 from ddbuild.label import Label
-from ddbuild.materialize import DATA_FILE, materialize
+from ddbuild.materialize import DATA_FILE, check_out_folder, materialize
 from ddbuild.plan.actions import ActionCompiler, KeySettings
 from ddbuild.plan.decision import Hit, Miss, Undecided
 from ddbuild.plan.history import History
@@ -150,8 +151,10 @@ class Session:
         self.check_overrides(wanted)
         return RunningBuild(self, wanted, jobs=jobs, keep_going=keep_going, listener=listener)
 
-    def read(self, label: Label, *, last: bool = False) -> TargetResult:
-        """Return the current result of `label`, materialized, or with `last` the newest one that is kept.
+    def read(self, label: Label, *, last: bool = False, materialized: bool = True) -> TargetResult:
+        """Return the current result of `label`, or with `last` the newest one that is kept.
+
+        Who only wants its rows can do without having it `materialized`, also where the workspace cannot be written.
 
         Raises:
             StaleError: there is none; nothing is ever generated to make one.
@@ -161,14 +164,16 @@ class Session:
         if isinstance(decision, Hit):
             results = [each.decision.result for each in target.actions if isinstance(each.decision, Hit)]
             try:
-                return self._describe(target, Outcome("hit", results=results, tier=decision.tier))
+                outcome = Outcome("hit", results=results, tier=decision.tier)
+                return self._describe(target, outcome, materialized=materialized)
             except CacheMissError as error:
                 hint = f"ddbuild {shorten(str(label))}"
                 raise StaleError(f"the rows of `{shorten(str(label))}` went bad in the cache", hint=hint) from error
         if last:
             kept = self.history.read(label)
             if kept and (found := self.cache.lookup(kept[-1].key, kept[-1].retry)) is not None:
-                return self._describe(target, Outcome("hit", results=[found[0]], tier=found[1]))
+                outcome = Outcome("hit", results=[found[0]], tier=found[1])
+                return self._describe(target, outcome, materialized=materialized)
             raise StaleError(f"no result of `{shorten(str(label))}` is kept", hint=f"ddbuild {shorten(str(label))}")
         raise StaleError(
             f"`{shorten(str(label))}` is stale",
@@ -323,6 +328,11 @@ class RunningBuild:
             if plan.to_run:
                 self._session.note_uses(plan, _keys_of_hits(plan))
             self._tell(BuildPlanned(len(plan.targets), tuple(each.label for each in plan.to_run)))
+            if plan.to_run and attempt == 0:
+                # Before anything is paid for.
+                check_out_folder(self._session.output_root)
+                for text in find_twins(plan):
+                    self._tell(Warned(text))
             outcomes = self._run_loop(plan)
             last = attempt == _ATTEMPTS - 1
             if not last and any(isinstance(each.error, CacheMissError) for each in outcomes.values()):
@@ -401,6 +411,20 @@ def _place_of(override: Source) -> Path:
     """Return the file that an override is read from, or the folder of several."""
     file = Path(override.files[0])
     return file if len(override.files) == 1 else file.parent
+
+
+def find_twins(plan: Plan) -> list[str]:
+    """Return a warning for stages that are equal in all that a key holds: they would have the very same rows."""
+    twins: dict[Key, list[Label]] = {}
+    for target in plan.to_run:
+        if target.actions[0].action.kind == "generate" and target.requested:
+            twins.setdefault(target.actions[0].deep_key, []).append(target.label)
+    return [
+        f"{' and '.join(shorten(str(label)) for label in labels)} are equal and get the same rows; "
+        "for rows of their own, give one a `salt`"
+        for labels in twins.values()
+        if len(labels) > 1
+    ]
 
 
 def _usage_of(results: list[ActionResult]) -> Usage:

@@ -71,9 +71,9 @@ class RemovedResult:
 class GcReport:
     """What a collection did, or would do.
 
-    `blobs` and `blob_bytes` went out of the CAS; `freed` bytes are free now, `waiting` ones will be after a later
-    collection, not before `grace` seconds. `kept_bytes` stay, `excess` of them more than was asked for. `blocked`
-    says why no blob could go.
+    `blobs` and `blob_bytes` went out of the CAS. Of these `freed` bytes are free now, `waiting` ones will be after a
+    later collection, not before `grace` seconds, and `linked` ones when somebody's workspace lets go of them too.
+    `kept_bytes` stay, `excess` of them more than was asked for. `blocked` says why no blob could go.
     """
 
     results: list[RemovedResult] = field(default_factory=list)
@@ -81,6 +81,7 @@ class GcReport:
     blob_bytes: int = 0
     freed: int = 0
     waiting: int = 0
+    linked: int = 0
     grace: float = 0.0
     put_back: int = 0
     pinned: int = 0
@@ -258,9 +259,11 @@ class _Collection:
                 report.put_back += self._trash.put_back(run, wanted)
             age = self._now - run.when
             if age >= self._hold if self._hold else (mine or run.is_abandoned or age >= self._policy.grace):
-                report.freed += self._trash.measure(run)[1] if dry_run else self._trash.empty(run)[1]
+                freed, linked = self._trash.measure(run) if dry_run else self._trash.empty(run)
+                report.freed += freed
+                report.linked += linked
             else:
-                report.waiting += self._trash.measure(run)[1]
+                report.waiting += sum(self._trash.measure(run))
 
 
 class _Choice:

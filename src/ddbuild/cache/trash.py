@@ -8,7 +8,6 @@ Everything gets here by a rename, so that a reader who has a file open goes on r
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import stat
@@ -97,12 +96,19 @@ class Trash:
         return count
 
     def measure(self, run: TrashRun) -> tuple[int, int]:
-        """Return how many blobs are in `run`, and the bytes that go with them."""
-        sizes = [_size(path) for path, _ in self._list(run, "c")]
-        return len(sizes), sum(sizes)
+        """Return the bytes that go with `run`, and those that stay, linked into somebody's workspace."""
+        gone = linked = 0
+        for path, _ in self._list(run, "c"):
+            with suppress(OSError):
+                status = self._disk.lstat(path)
+                if status.st_nlink == 1:
+                    gone += status.st_size
+                else:
+                    linked += status.st_size
+        return gone, linked
 
     def empty(self, run: TrashRun) -> tuple[int, int]:
-        """Delete what is in `run`; return how many blobs that were, and the bytes that are free now."""
+        """Delete what is in `run`; return what `measure` does."""
         found = self.measure(run)
         shutil.rmtree(run.path, ignore_errors=True)
         return found
@@ -168,12 +174,3 @@ def remove_any(path: Path) -> None:
             path.unlink()
     except OSError:
         return
-
-
-def _size(path: Path) -> int:
-    """Return the bytes that go when this name goes: none, where a result is linked into somebody's workspace."""
-    try:
-        status = os.lstat(path)
-    except OSError:
-        return 0
-    return status.st_size if status.st_nlink == 1 else 0

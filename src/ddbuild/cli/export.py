@@ -37,7 +37,7 @@ def command(call: Call, target: str, path: str, format: Format | None, last: boo
     Nothing is ever generated: a stale target is an error.
     """
     opened = call.open()
-    result = opened.session.read(find_target(opened, target), last=last)
+    result = opened.session.read(find_target(opened, target), last=last, materialized=False)
     note_last(call, opened, result, last=last)
     if path == "-":
         _print(call, result, format or "jsonl")

@@ -43,7 +43,7 @@ def command(
     if record is not None:
         rows, offset, full = 1, record, True
     opened = call.open()
-    result = opened.session.read(find_target(opened, target), last=last)
+    result = opened.session.read(find_target(opened, target), last=last, materialized=False)
     note_last(call, opened, result, last=last)
     total = result.count_records()
     if record is not None and record >= total:

@@ -18,8 +18,8 @@ class Reason:
     """One thing that makes a kept result not count: the part of the key that changed, with its digests.
 
     `part` is a key part's kind, or one of `new` (never built here), `gone` (the key is known, its result is not in
-    the cache), `parent` (an input has other content), `policy` (`min_yield` or `allow_empty` turned the kept one
-    down), `forced`.
+    the cache), `parent` (an input has other content), `role` (an input of the same content is used as something
+    else), `policy` (`min_yield` or `allow_empty` turned the kept one down), `forced`.
     """
 
     part: str

@@ -37,12 +37,15 @@ def explain(action: Action, last: ActionResult | None, contents: Mapping[Label, 
         if not kinds.intersection(_SUMMARIES.get(part, ()))
     ]
     was = {each.role: each for each in last.inputs}
+    had = {each.digest for each in last.inputs}
     for each in action.inputs:
         if each.label is None:
             continue
         content = contents.get(each.label)
         old = was.get(each.role)
-        if old is None or content is None or old.digest != content:
+        if content is not None and content in had and (old is None or old.digest != content):
+            reasons.append(Reason("role", str(each.label), None, each.role))
+        elif old is None or content is None or old.digest != content:
             reasons.append(Reason("parent", str(each.label), old.digest if old else None, content))
     return tuple(reasons) or (Reason("gone"),)
 
@@ -61,6 +64,8 @@ def say_reason(reason: Reason) -> str:
         return "its result is not in the cache any more"
     if reason.part == "parent":
         return f"its input `{reason.name}` {'has other rows' if reason.after else 'has to run first'}"
+    if reason.part == "role":
+        return f"its input `{reason.name}` has another role"
     if reason.part == "policy":
         return f"`{reason.name}` does not take what is kept ({reason.before})"
     kind = reason.part.replace("_", " ")

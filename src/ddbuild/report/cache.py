@@ -250,6 +250,8 @@ def say_gc(report: GcReport, tier: str, *, dry_run: bool, verbose: bool) -> list
             f"  {say_size(report.waiting)} go with a later `gc`, {say_age(report.grace)} from now at the earliest: "
             "a build elsewhere may be reading them"
         )
+    if report.linked:
+        lines.append(f"  {say_size(report.linked)} stay on the disk, linked into `ddbuild-out/` of some workspace")
     if report.put_back:
         lines.append(f"  {count(report.put_back, 'blob')} put back, for a build has begun to use them")
     if report.excess:
@@ -277,6 +279,7 @@ def describe_gc(reports: Sequence[tuple[str, GcReport]], *, dry_run: bool) -> di
                 "blob_bytes": report.blob_bytes,
                 "freed_bytes": report.freed,
                 "waiting_bytes": report.waiting,
+                "linked_bytes": report.linked,
                 "put_back": report.put_back,
                 "pinned": report.pinned,
                 "kept_results": report.kept_results,

@@ -169,7 +169,8 @@ class ValueEncoder:
         if issubclass(kind, enum.Enum):
             parts = [self._reader.refer(kind, trail), encode_text(str(value.name)), self.encode(value.value, trail)]
             return encode_tagged("enum", parts)
-        if is_known_by_name(value) or value is os.environ:
+        # A class of the user's own may add something to a logger or a lock that rows are made of.
+        if value is os.environ or (is_known_by_name(value) and not self._owner.owns_class(kind)):
             return encode_tagged("named", [encode_text(kind.__name__)])
         if self._owner.owns_class(kind):
             return self._encode_object(value, trail)
