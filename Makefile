@@ -13,7 +13,7 @@ export NEMO_TELEMETRY_ENABLED := false
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-fast check lint types imports format schema clean
+.PHONY: help install demo test test-fast soak check lint types imports format schema clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,11 +23,14 @@ install: $(VENV)/.tools ## Install ddbuild, the demo's model and the developers'
 demo: $(VENV)/.demo ## Build a small dataset with a language model on this machine, then see that it is kept
 	@$(BIN)/python examples/demo.py
 
-test: $(VENV)/.tools ## Run all tests, with the true Data Designer and a true model
-	$(PYTEST) -n 2 --dist worksteal
+test: $(VENV)/.tools ## Run the tests, with the true Data Designer and a true model
+	$(PYTEST) -n 2 --dist worksteal -m "not soak"
+
+soak: $(VENV)/.tools ## Run the long campaigns that `make test` leaves out
+	$(PYTEST) -n 2 --dist worksteal -m soak
 
 test-fast: $(VENV)/.tools ## Run the tests that need neither
-	$(PYTEST) -n 2 --dist worksteal -m "not real and not model and not slow"
+	$(PYTEST) -n 2 --dist worksteal -m "not real and not model and not slow and not soak"
 
 check: lint types imports ## All three checks
 

@@ -1,13 +1,16 @@
+import io
 import json
 import os
 import re
 import stat
+import sys
 import time
 
 import pytest
 
 from ddbuild.cache import Tier
 from ddbuild.cache.stats import list_results
+from ddbuild.report import ticker
 from ddbuild.report.quantities import parse_age, parse_size, say_age, say_size
 
 
@@ -133,6 +136,26 @@ def test_shared_cache_that_is_not_there_is_no_success_where_it_was_named(tables)
     outcome = tables.run("cache", "verify", "--tier", "shared", "--shared-cache", "/nowhere/team")
     assert outcome.code == 3
     assert "is not there" in outcome.err
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize(("stream", "shown"), [(Terminal(), "\rone\rtwo\r   \r"), (io.StringIO(), "one\ntwo\n")])
+def test_progress_is_drawn_over_on_a_terminal_and_nowhere_else(monkeypatch, stream, shown):
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("CI", raising=False)
+    for name in ("_FRAME_SECONDS", "_LINE_SECONDS"):
+        monkeypatch.setattr(ticker, name, 0.0)
+    with ticker.Ticker(quiet=False) as line:
+        line.show("one")
+        line.show("two")
+    with ticker.Ticker(quiet=True) as line:
+        line.show("nothing")
+    assert stream.getvalue() == shown
 
 
 # Garbage

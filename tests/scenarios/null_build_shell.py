@@ -166,6 +166,7 @@ class Shell:
         self.environment = {
             "HOME": str(self.home),
             "PATH": os.environ["PATH"],
+            "DDBUILD_SNAPSHOT": "1",
             "LANG": "C.UTF-8",
             "PYTHONPATH": str(self.library),
             "DDBUILD_CACHE_DIR": str(self.cache),

@@ -11,6 +11,8 @@ import pytest
 
 from scenarios.null_build_shell import FILES, LIBRARY, Server, Shell, edit, edit_unseen, replace, write
 
+pytestmark = pytest.mark.soak
+
 
 @pytest.fixture(scope="module")
 def server():

@@ -7,7 +7,7 @@ import pytest
 from scenarios.null_build_shell import Server, Shell, edit, edit_unseen, replace, write
 from stub_provider import StubProvider
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.soak]
 
 FILES = {
     "ddbuild.toml": '[designer]\nfactory = "designer:make"\n',

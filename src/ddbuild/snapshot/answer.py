@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
     from ddbuild.snapshot.record import Snapshot
 
-__all__ = ["answer", "explain", "latest_request"]
+__all__ = ["answer", "explain", "is_wanted", "latest_request"]
 
 _NO_SNAPSHOT = "DDBUILD_NO_SNAPSHOT"
+_SNAPSHOT = "DDBUILD_SNAPSHOT"
 _EXPLAIN = "DDBUILD_EXPLAIN_SNAPSHOT"
 _MOST_LINES = 10
 _HIT = f"{'hit':<11}"
@@ -46,7 +47,7 @@ def answer(arguments: Sequence[str]) -> int | None:
     _latest = None
     started = time.monotonic()
     try:
-        if os.environ.get(_NO_SNAPSHOT) or "_DDBUILD_COMPLETE" in os.environ or None in (sys.stdout, sys.stderr):
+        if not is_wanted() or "_DDBUILD_COMPLETE" in os.environ or None in (sys.stdout, sys.stderr):
             return None
         request = read_request(arguments)
         if request is None:
@@ -61,6 +62,15 @@ def answer(arguments: Sequence[str]) -> int | None:
     if out:
         _write(sys.stdout, out)
     return 0
+
+
+def is_wanted() -> bool:
+    """Whether snapshots are asked for, with DDBUILD_SNAPSHOT=1.
+
+    They are not yet the default: a build file that depends on the clock, or on a file that a library reads without
+    Python, is not seen to have changed.
+    """
+    return os.environ.get(_SNAPSHOT) == "1" and not os.environ.get(_NO_SNAPSHOT)
 
 
 def latest_request() -> Request | None:

@@ -37,7 +37,7 @@ _BEFORE = 3_000_000_000
 
 _ALWAYS = ("HOME", "DATA_DESIGNER_HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ")
 _FAMILIES = ("DDBUILD_", "DATA_DESIGNER_", "NEMO_")
-_OUR_SWITCHES = ("DDBUILD_NO_SNAPSHOT", "DDBUILD_EXPLAIN_SNAPSHOT")
+_OUR_SWITCHES = ("DDBUILD_SNAPSHOT", "DDBUILD_NO_SNAPSHOT", "DDBUILD_EXPLAIN_SNAPSHOT")
 _PLAIN_NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
 """The names of variables that are kept as they are. Any other one that is not set may be a secret, tried as a name."""
 

@@ -29,7 +29,7 @@ from ddbuild.report.ink import Ink
 from ddbuild.report.json_document import describe_build
 from ddbuild.report.summary import say_lost_rows
 from ddbuild.report.wording import count, say_label
-from ddbuild.snapshot.answer import explain, latest_request
+from ddbuild.snapshot.answer import explain, is_wanted, latest_request
 from ddbuild.snapshot.check import ACTIONS, CAS, inputs_hold
 from ddbuild.snapshot.inputs import NoSnapshotError, collect_inputs, list_above
 from ddbuild.snapshot.record import FOLDER, Snapshot, index_labels, open_snapshot, write_snapshot
@@ -48,6 +48,8 @@ def keep_snapshot(opened: WorkspaceSession, session: Session, labels: Iterable[L
 
     `opened` is the workspace, and `session` the session on it that has built.
     """
+    if not is_wanted():
+        return
     try:
         _Taking(opened, session, sorted(labels), result).take()
     except NoSnapshotError as error:
