@@ -262,6 +262,16 @@ CALLBACKS = {
         "next((stage_path / 'parquet-files').iterdir()).unlink(); return stage_path",
         "the callback of `//:people` changed what it was given",
     ),
+    "returns a link that leads out": (
+        "import os; os.symlink('/etc/hostname', stage_path / 'x.parquet'); return 'x.parquet'",
+        "returned a link that leads out of its folder",
+    ),
+    "returns rows of drifting types": (
+        "import pyarrow as pa, pyarrow.parquet as pq; (stage_path / 'out').mkdir(); "
+        "pq.write_table(pa.table({'v': [1]}), stage_path / 'out/a.parquet'); "
+        "pq.write_table(pa.table({'v': ['x']}), stage_path / 'out/b.parquet'); return 'out'",
+        "`v`",
+    ),
     "returns text": (
         "(stage_path / 'x.parquet').write_text('no parquet'); return stage_path / 'x.parquet'",
         "x.parquet",

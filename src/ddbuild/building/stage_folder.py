@@ -104,12 +104,26 @@ def resolve_returned(returned: object, folder: Path, subject: str) -> Path:
             f"the callback of `{subject}` returned a path that does not exist",
             facts={"returned": str(returned), "expected": expected},
         )
+    links = [each for each in (path, *(path.glob("*.parquet") if path.is_dir() else ())) if _leads_out(each, folder)]
+    if links:
+        raise BuildError(
+            f"the callback of `{subject}` returned a link that leads out of its folder",
+            facts={"link": str(links[0]), "to": str(links[0].resolve())},
+            hint="return the path of the file itself",
+        )
     if path.is_dir() and not any(path.glob("*.parquet")):
         raise BuildError(
             f"the callback of `{subject}` returned a folder without parquet files",
             facts={"returned": str(returned), "expected": expected},
         )
     return path
+
+
+def _leads_out(path: Path, folder: Path) -> bool:
+    """Whether `path`, something in `folder`, is really somewhere else."""
+    if not Path(os.path.normpath(path)).is_relative_to(os.path.normpath(folder)):
+        return False
+    return not path.resolve().is_relative_to(folder.resolve())
 
 
 def _list_files(folder: Path) -> list[str]:
