@@ -21,7 +21,7 @@ from ddbuild.cache import Cache, CacheLease, CacheMissError
 from ddbuild.cache.lease import Holder
 from ddbuild.cache.result import ActionResult, Usage
 from ddbuild.digest import Key
-from ddbuild.errors import BuildError, DdbuildError
+from ddbuild.errors import BuildError, DdbuildError, InterruptedBuildError
 from ddbuild.graph.targets import Stage, kind_of
 from ddbuild.label import Label
 from ddbuild.plan.acceptance import find_accepted, rejection_of
@@ -174,7 +174,8 @@ class Scheduler:
                 )
                 outcome.error.__cause__ = error
             if outcome.error is not None:
-                outcome.status = "interrupted" if self._interrupted.is_set() else "failed"
+                stopped = self._interrupted.is_set() or isinstance(outcome.error, InterruptedBuildError)
+                outcome.status = "interrupted" if stopped else "failed"
             elif outcome.results[-1].rows == 0:
                 outcome.status = "completed_empty"
             elif any(run.status == "ran" for run in outcome.runs):

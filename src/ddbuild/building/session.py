@@ -310,10 +310,13 @@ class RunningBuild:
     def interrupt(self) -> None:
         """Stop soon, from any thread: no new starts, running stages end, finished ones and batches are kept."""
         self._interrupted = True
-        self._session.designer.cancel()
         loop, scheduler = self._loop, self._scheduler
         if loop is not None and scheduler is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(scheduler.interrupt)
+            # A loop that has just ended needs no stopping any more.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(scheduler.interrupt)
+        # Only then the runs: what ends because of this is interrupted, not failed.
+        self._session.designer.cancel()
 
     def _run(self) -> None:
         try:
