@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from ddbuild import table
+from ddbuild.building.cell_runs import Assembled, CellRuns
 from ddbuild.building.events import Event, TargetProgress
 from ddbuild.building.failures import call_user_function
 from ddbuild.building.logs import log_path
@@ -43,16 +44,21 @@ from ddbuild.building.stage_folder import (
     take_snapshot,
 )
 from ddbuild.cache import Cache, CacheLease, WorkFolder, clone_file
-from ddbuild.cache.result import ActionResult, Blob, Input, KeyPart, Lost, Provenance, Usage
+from ddbuild.cache.result import ActionResult, Blob, Input, KeyPart, Lost, Provenance, Unit, Usage
+from ddbuild.cells import SeedRows, find_reuse, list_units, note_kept, number_seed_rows
 from ddbuild.designer import (
     CannotResume,
+    CellScheme,
     Designer,
+    NotRowWise,
     RunOutcome,
     RunRequest,
+    drop_damaged,
     drop_short_batches,
     find_output,
     list_columns,
     processor_builder,
+    write_own_seed,
 )
 from ddbuild.digest import Digest, Key, digest_of
 from ddbuild.errors import BuildError
@@ -110,6 +116,7 @@ class ActionRunner:
     """Runs actions for one build; safe to use for many at once from one event loop.
 
     `root` holds the user's code; logs go below `output_root`. `most_rows` cuts sources and seeds, for a preview.
+    Without `reuse` every row of a stage is asked for anew.
     """
 
     def __init__(
@@ -122,6 +129,7 @@ class ActionRunner:
         compiler: ActionCompiler,
         emit: Callable[[Event], None],
         most_rows: int | None = None,
+        reuse: bool = True,
     ) -> None:
         self._output_root = output_root
         self._cache = cache
@@ -129,6 +137,7 @@ class ActionRunner:
         self._compiler = compiler
         self._emit = emit
         self._most_rows = most_rows
+        self._reuses_cells = reuse and most_rows is None
         self._origin = Origin(root)
 
     async def run(self, job: Job) -> ActionResult:
@@ -151,6 +160,8 @@ class ActionRunner:
         started = time.monotonic()
         work = await asyncio.to_thread(self._cache.claim_work, job.key, lease=job.lease)
         try:
+            if work.resumed:
+                await asyncio.to_thread(drop_damaged, work.path)
             return await self._generate_in(work, stage, job, started)
         except BaseException:
             # Finished batches are for whoever builds this key next, this process included.
@@ -158,25 +169,54 @@ class ActionRunner:
             raise
 
     async def _generate_in(self, work: WorkFolder, stage: Stage, job: Job, started: float) -> ActionResult:
-        builder, description = self._compiler.config(stage)
+        _, description = self._compiler.config(stage)
         seed, rows = await asyncio.to_thread(self._prepare_seed, stage, job, work.path)
         num_records = stage.num_records or rows
         if not num_records:
             raise BuildError(f"`{stage.label}` has a seed without rows")
-        resume = (work.path / "dataset").is_dir() and stage.sampling_strategy == "ordered"
-        grown = not resume and await asyncio.to_thread(self._grow, job, num_records, work.path)
+        scheme = self._find_scheme(stage)
+        cells = await asyncio.to_thread(self._find_cells, stage, job, scheme, num_records, work.path)
+        if cells is not None:
+            assembled = await cells.run()
+            outcome, origin = assembled.outcome, "grown" if assembled.reuse.is_growth else "assembled"
+        else:
+            assembled = None
+            outcome, origin = await self._run_whole(stage, job, num_records, seed, work.path)
+        keep = partial(
+            self._keep_generated, job, outcome, origin, started, description.providers, scheme=scheme, cells=assembled
+        )
+        if outcome.rows_made >= rows_needed(stage, outcome.rows_requested):
+            result = await asyncio.to_thread(keep)
+            await asyncio.to_thread(work.discard)
+            return result
+        # Too short: full batches stay for the next attempt. What was made is kept for a look, and for a `min_yield`
+        # that takes it, unless the provider was at fault.
+        kept = None if outcome.provider_trouble else await asyncio.to_thread(keep)
+        await asyncio.to_thread(partial(drop_short_batches, work.path) if cells is None else cells.drop_short_batches)
+        work.leave()
+        if kept is not None:
+            return kept
+        lost = [Lost(rows=each.rows, reason=each.reason) for each in outcome.lost]
+        raise short_error(stage, outcome.rows_made, outcome.rows_requested, lost, self.log_file(stage.label))
+
+    async def _run_whole(
+        self, stage: Stage, job: Job, num_records: int, seed: Path | None, folder: Path
+    ) -> tuple[RunOutcome, str]:
+        """Make all rows of a stage in one run, or go on with those that are there; return what came of it, and how."""
+        resume = (folder / "dataset").is_dir() and stage.sampling_strategy == "ordered"
+        grown = not resume and await asyncio.to_thread(self._grow, job, num_records, folder)
 
         def report(done: int, requests: int) -> None:
             self._emit(TargetProgress(stage.label, "generate", done, num_records, requests))
 
         request = RunRequest(
             label=str(stage.label),
-            builder=builder,
+            builder=self._compiler.config(stage)[0],
             seed=seed,
             sampling_strategy=stage.sampling_strategy,
             selection_strategy=stage.selection_strategy,
             num_records=num_records,
-            folder=work.path,
+            folder=folder,
             resume=resume or grown,
             log_file=self.log_file(stage.label),
             on_progress=report,
@@ -185,21 +225,52 @@ class ActionRunner:
             outcome = await self._designer.run(request)
         except CannotResume:
             outcome = await self._designer.run(replace(request, resume=False))
-        origin = "generated" if not outcome.rows_resumed else "grown" if grown else "resumed"
-        keep = partial(self._keep_generated, job, outcome, origin, started, description.providers)
-        if outcome.rows_made >= rows_needed(stage, outcome.rows_requested):
-            result = await asyncio.to_thread(keep)
-            await asyncio.to_thread(work.discard)
-            return result
-        # Too short: full batches stay for the next attempt. What was made is kept for a look, and for a `min_yield`
-        # that takes it, unless the provider was at fault.
-        kept = None if outcome.provider_trouble else await asyncio.to_thread(keep)
-        await asyncio.to_thread(drop_short_batches, work.path)
-        work.leave()
-        if kept is not None:
-            return kept
-        lost = [Lost(rows=each.rows, reason=each.reason) for each in outcome.lost]
-        raise short_error(stage, outcome.rows_made, outcome.rows_requested, lost, self.log_file(stage.label))
+        return outcome, "generated" if not outcome.rows_resumed else "grown" if grown else "resumed"
+
+    def _find_scheme(self, stage: Stage) -> CellScheme | None:
+        try:
+            return self._compiler.cells(stage) if self._most_rows is None else None
+        except NotRowWise:
+            return None
+
+    def _find_cells(
+        self, stage: Stage, job: Job, scheme: CellScheme | None, num_records: int, folder: Path
+    ) -> CellRuns | None:
+        """Return how to make the stage out of kept cells; None where there are none, or a whole run was begun."""
+        if scheme is None or not self._reuses_cells or (folder / "dataset").is_dir():
+            return None
+        seed = self._find_seed_rows(stage, num_records, folder)
+        renewal = next((part.digest for part in job.action.parts if part.part == "renewal"), None)
+        reuse = find_reuse(scheme, self._cache, num_records, seed, renewal=renewal)
+        if reuse is None:
+            return None
+
+        def report(done: int, requests: int) -> None:
+            self._emit(TargetProgress(stage.label, "generate", done, num_records, requests))
+
+        return CellRuns(
+            reuse,
+            label=str(stage.label),
+            builder=self._compiler.config(stage)[0],
+            seed=seed,
+            work=folder,
+            log_file=self.log_file(stage.label),
+            designer=self._designer,
+            cache=self._cache,
+            media=_parents_media(job),
+            on_progress=report,
+        )
+
+    def _find_seed_rows(self, stage: Stage, num_records: int, folder: Path) -> SeedRows | None:
+        if seed_of(stage) is not None:
+            file = folder / "seed.parquet"
+            return number_seed_rows(file, table.count_rows(file), num_records, stage.selection_strategy)
+        builder, description = self._compiler.config(stage)
+        if not description.has_seed:
+            return None
+        file = folder / "own-seed.parquet"
+        write_own_seed(builder, file, subject=str(stage.label))
+        return number_seed_rows(file, table.count_rows(file), num_records, builder.get_seed_config().selection_strategy)
 
     def _prepare_seed(self, stage: Stage, job: Job, folder: Path) -> tuple[Path | None, int | None]:
         spec = seed_of(stage)
@@ -250,13 +321,24 @@ class ActionRunner:
         members = self._cache.family_members(job.action.family(job.contents))
         for count, key in sorted(members, reverse=True):
             found = self._cache.lookup(key) if count < num_records else None
-            if found is not None and found[0].rows_made == found[0].rows_requested:
+            # Data Designer does not go on with rows that it has not made in one run.
+            if found is None or found[0].samples is not None:
+                continue
+            if found[0].rows_made == found[0].rows_requested:
                 hydrate(found[0].files, folder / "dataset", self._cache)
                 return True
         return False
 
     def _keep_generated(
-        self, job: Job, outcome: RunOutcome, origin: str, started: float, providers: tuple[str, ...]
+        self,
+        job: Job,
+        outcome: RunOutcome,
+        origin: str,
+        started: float,
+        providers: tuple[str, ...],
+        *,
+        scheme: CellScheme | None,
+        cells: Assembled | None,
     ) -> ActionResult:
         output = outcome.folder.parent / "output.parquet"
         rows, files = self._settle_dataset(job, outcome, output)
@@ -276,7 +358,10 @@ class ActionRunner:
                 requests=outcome.requests, input_tokens=outcome.input_tokens, output_tokens=outcome.output_tokens
             ),
             models=self._designer.provider_records(providers) if providers else [],
+            units=list_units(scheme) if scheme is not None else None,
+            cells=cells,
         )
+        note_kept(result, self._cache)
         if isinstance(job.action.num_records, int) and job.action.grows:
             family = job.action.family(job.contents)
             self._cache.record_family(family, job.action.num_records, Key(result.key))
@@ -399,6 +484,8 @@ class ActionRunner:
         origin: str = "computed",
         usage: Usage | None = None,
         models: list[dict[str, str]] | None = None,
+        units: list[Unit] | None = None,
+        cells: Assembled | None = None,
     ) -> ActionResult:
         digest = table.digest_rows([output])
         commit, clean = self._origin.git
@@ -415,6 +502,7 @@ class ActionRunner:
             models=models or [],
             # A later step of a stage carries what its rows have cost, so that reuse can say what it saved.
             usage=usage or (job.before.provenance.usage if job.before is not None else Usage()),
+            notes={"cells": cells.notes} if cells is not None else {},
         )
         result = ActionResult(
             kind=job.action.kind,
@@ -431,6 +519,8 @@ class ActionRunner:
             lost=counts[2],
             inputs=_record_inputs(job),
             parts=_record_parts(job),
+            units=units or [],
+            samples=self._cache.put_file(cells.samples) if cells is not None else None,
             provenance=provenance,
         )
         return self._cache.publish(result)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-__all__ = ["SCHEMA", "ActionKind", "ActionResult", "Blob", "Input", "KeyPart", "Lost", "Provenance", "Usage"]
+__all__ = ["SCHEMA", "ActionKind", "ActionResult", "Blob", "Input", "KeyPart", "Lost", "Provenance", "Unit", "Usage"]
 
 SCHEMA = 1
 """The version of this document; a result with a higher one is a miss for this program."""
@@ -77,11 +77,20 @@ class Usage(_Document):
     output_tokens: int = 0
 
 
+class Unit(_Document):
+    """Columns whose cells were made together, by one recipe."""
+
+    recipe: KeyText
+    columns: list[str] = Field(min_length=1)
+
+
 class Provenance(_Document):
     """What made a result; for people, never part of a key."""
 
     label: str
-    origin: Literal["generated", "resumed", "grown", "computed", "imported", "cutoff", "adopted", "overridden"]
+    origin: Literal[
+        "generated", "resumed", "grown", "assembled", "computed", "imported", "cutoff", "adopted", "overridden"
+    ]
     created: str
     seconds: float
     user: str = ""
@@ -100,7 +109,8 @@ class ActionResult(_Document):
     `key` is the content key and `deep_key` the key known before anything ran; `retry` counts the kept results of
     this key that an acceptance policy turned down before this one. `digest` is the content digest of the output's
     rows, `folder_digest` that of everything a callback can see. `output` is one parquet file; `files` are the other
-    files of the finished stage's folder, by their path in it.
+    files of the finished stage's folder, by their path in it. `units` say by which recipes its rows were made, where
+    they were made one by one; `samples` is a parquet file with where each cell was made first, where that is not here.
     """
 
     schema_: Literal[1] = Field(default=1, alias="schema")
@@ -118,6 +128,8 @@ class ActionResult(_Document):
     lost: list[Lost] = Field(default_factory=list)
     inputs: list[Input] = Field(default_factory=list)
     parts: list[KeyPart] = Field(default_factory=list)
+    units: list[Unit] = Field(default_factory=list)
+    samples: Blob | None = None
     provenance: Provenance
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
@@ -125,7 +137,7 @@ class ActionResult(_Document):
     @property
     def blobs(self) -> list[Blob]:
         """Every blob that this result needs, the output first."""
-        return [self.output, *self.files.values()]
+        return [self.output, *self.files.values(), *([self.samples] if self.samples else [])]
 
     @property
     def rows_lost(self) -> int:

@@ -7,9 +7,10 @@ that need it, after `prepare_home` has made sure that it can be imported at all.
     dump                             a config as the text of a config file has it
     run_config, providers            the settings and models that it runs with
     designer, instance, health       the one DataDesigner of a build
-    run, resume, short_batches       single runs on it, and what they go on with
+    run, resume, short_batches       single runs on it, and what they go on with (damaged_work: what they do not)
     processors, seeding              runs over finished rows, and configs that start from them
-    split                            one config cut into several that follow one another
+    cells, kept_seed_source          which columns are made row by row; a seed of kept cells (kept_seed_reader)
+    split, drawn_together            one config cut into several that follow one another
     active, engine, logs, usage      what belongs to a run, found again from any thread of it
     losses, messages                 what went wrong, in words
     workflow                         what a pipeline takes and gives back, in Data Designer's own types
@@ -18,8 +19,10 @@ that need it, after `prepare_home` has made sure that it can be imported at all.
 
 from __future__ import annotations
 
+from ddbuild.designer.cells import CellScheme, CellUnit, NotRowWise, cell_builder, describe_cells, is_dropped
 from ddbuild.designer.columns import list_columns
 from ddbuild.designer.config import copy_builder, load_config
+from ddbuild.designer.damaged_work import drop_damaged
 from ddbuild.designer.describe import ConfigDescription, describe, describe_processors
 from ddbuild.designer.designer import Designer
 from ddbuild.designer.dump import dump_config, dump_processor
@@ -30,26 +33,33 @@ from ddbuild.designer.resume import prepare_resume
 from ddbuild.designer.run import LostRows, RunOutcome, RunRequest
 from ddbuild.designer.run_config import normalize_run_config, package_versions
 from ddbuild.designer.seeding import seeded_builder
-from ddbuild.designer.seeds import count_seed_rows
+from ddbuild.designer.seeds import count_seed_rows, write_own_seed
 from ddbuild.designer.short_batches import drop_short_batches
 from ddbuild.designer.split import split_builder
 
 __all__ = [
     "CannotResume",
+    "CellScheme",
+    "CellUnit",
     "ConfigDescription",
     "Designer",
     "LostRows",
+    "NotRowWise",
     "RunFailedError",
     "RunOutcome",
     "RunRequest",
+    "cell_builder",
     "copy_builder",
     "count_seed_rows",
     "describe",
+    "describe_cells",
     "describe_processors",
+    "drop_damaged",
     "drop_short_batches",
     "dump_config",
     "dump_processor",
     "find_output",
+    "is_dropped",
     "list_columns",
     "load_config",
     "make_processors",
@@ -60,4 +70,5 @@ __all__ = [
     "processor_builder",
     "seeded_builder",
     "split_builder",
+    "write_own_seed",
 ]

@@ -22,7 +22,15 @@ from ddbuild.suggestion import suggest
 if TYPE_CHECKING:
     from data_designer.config.config_builder import DataDesignerConfigBuilder
 
-__all__ = ["ConfigDescription", "describe", "describe_processors"]
+__all__ = [
+    "ConfigDescription",
+    "describe",
+    "describe_people",
+    "describe_processors",
+    "write_column",
+    "write_model",
+    "write_tool",
+]
 
 Part = tuple[str, str, Digest]
 
@@ -79,13 +87,13 @@ def describe(
     """
     config = builder.build()
     writer = PlainWriter(root=root, subject=subject, version=version)
-    columns = [_write_column(column, writer) for column in config.columns]
+    columns = [write_column(column, writer, f"column {column.name}") for column in config.columns]
     processors = [writer.write(each, f"processor {each.name}") for each in config.processors or []]
     mentioned = _find_texts(zip((*config.columns, *(config.processors or [])), columns + processors, strict=True))
     aliases = _find_aliases(config, mentioned, subject)
-    models = [_write_model(each, writer) for each in config.model_configs or [] if each.alias in aliases]
+    models = [write_model(each, writer) for each in config.model_configs or [] if each.alias in aliases]
     tools = [
-        writer.write(each, f"tool {each.tool_alias}", without=_NOT_OF_A_TOOL)
+        write_tool(each, writer)
         for each in config.tool_configs or []
         if each.tool_alias in mentioned or any(each.tool_alias == _tool_of(column) for column in config.columns)
     ]
@@ -105,7 +113,7 @@ def describe(
     parts += [("tool", plain["tool_alias"], digest_of(plain)) for plain in tools]
     parts += [("constraint", f"{i}", digest_of(plain)) for i, plain in enumerate(constraints)]
     parts += [("processor", plain["name"], digest_of(plain)) for plain in processors]
-    parts += _describe_people(config.columns, managed_assets)
+    parts += describe_people(config.columns, managed_assets)
     seed = config.seed_config if own_seed else None
     if seed is not None:
         parts += describe_seed(seed, writer=writer, subject=subject)
@@ -137,27 +145,34 @@ def describe_processors(processors: Sequence[Any]) -> list[Part]:
     return parts + writer.functions + _plugin_parts(processors)
 
 
-def _write_column(column: Any, writer: PlainWriter) -> dict[str, Any]:
-    place = f"column {column.name}"
+def write_column(column: Any, writer: PlainWriter, place: str, without: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """Return a column as plain data, without the fields of these names; its functions are said to be at `place`."""
     plain: dict[str, Any]
     if column.column_type == "custom":
-        plain = writer.write(column, place, without={"generator_function"})
+        plain = writer.write(column, place, without=without | {"generator_function"})
         return plain | {"generator_function": writer.write(column.generator_function, place)}
     if column.column_type == "validation":
-        plain = writer.write(column, place, without={"validator_params"})
+        plain = writer.write(column, place, without=without | {"validator_params"})
         params = writer.write(column.validator_params, place, without=_NOT_OF_A_VALIDATOR)
         if (function := getattr(column.validator_params, "validation_function", None)) is not None:
             params["validation_function"] = writer.write(function, place)
         return plain | {"validator_params": params}
-    plain = writer.write(column, place)
+    plain = writer.write(column, place, without=without)
     return plain
 
 
-def _write_model(model: Any, writer: PlainWriter) -> dict[str, Any]:
+def write_model(model: Any, writer: PlainWriter) -> dict[str, Any]:
+    """Return a model's config as plain data, without what changes no row."""
     place = f"model {model.alias}"
     plain: dict[str, Any] = writer.write(model, place, without=_NOT_OF_A_MODEL | {"inference_parameters"})
     inference = writer.write(model.inference_parameters, place, without=_NOT_OF_INFERENCE)
     return plain | {"inference_parameters": inference}
+
+
+def write_tool(tool: Any, writer: PlainWriter) -> dict[str, Any]:
+    """Return a tool's config as plain data, without what changes no row."""
+    plain: dict[str, Any] = writer.write(tool, f"tool {tool.tool_alias}", without=_NOT_OF_A_TOOL)
+    return plain
 
 
 def _find_aliases(config: Any, mentioned: set[str], subject: str) -> set[str]:
@@ -210,7 +225,7 @@ def _fingerprint(plain: dict[str, Any]) -> str:
     return str(fingerprint_config(_Neutral(to_json(plain)))["config_hash"])
 
 
-def _describe_people(columns: Iterable[Any], managed_assets: Path | None) -> list[Part]:
+def describe_people(columns: Iterable[Any], managed_assets: Path | None) -> list[Part]:
     """Return a part for each managed dataset of persons: the size and the footer of a file of gigabytes.
 
     The footer holds the offsets and statistics of all row groups.

@@ -70,6 +70,12 @@ class Designer:
         settings = self._get().run_config
         return normalize_run_config({name: getattr(settings, name) for name in ROW_FIELDS})
 
+    def keeps_dropped_columns(self) -> bool:
+        """Return whether runs keep the columns that their output does not have."""
+        if self._factory is None:
+            return bool(self._run_config.get("preserve_dropped_columns", ROW_FIELDS["preserve_dropped_columns"]))
+        return bool(self._get().run_config.preserve_dropped_columns)
+
     def provider_parts(self, names: Sequence[str], key_endpoints: bool = False) -> list[tuple[str, str, Digest]]:
         """Return the parts of a key for the model providers called `names`; their URLs count with `key_endpoints`.
 

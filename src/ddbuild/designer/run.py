@@ -43,7 +43,8 @@ _GRACE_SECONDS = 1.0
 class RunRequest:
     """One run: `num_records` rows of the config `builder` into `folder`/dataset.
 
-    `seed` is one parquet file that takes the place of the config's own seed. With `resume` the run goes on with the
+    `seed` is one parquet file that takes the place of the config's own seed; `kept_columns` are those of its columns
+    that are kept cells. With `resume` the run goes on with the
     batches that the folder has. `on_progress` gets the rows that are finished and the requests that were answered,
     from any thread.
     """
@@ -54,6 +55,7 @@ class RunRequest:
     folder: Path
     log_file: Path
     seed: Path | None = None
+    kept_columns: tuple[str, ...] = ()
     sampling_strategy: Literal["ordered", "shuffle"] = "ordered"
     selection_strategy: Any = None
     resume: bool = False
@@ -164,7 +166,11 @@ def _make_builder(request: RunRequest, seed: Path | None) -> DataDesignerConfigB
     from data_designer.config.seed_source import LocalFileSeedSource
 
     builder = copy_builder(request.builder)
-    if seed is not None:
+    if seed is not None and request.kept_columns:
+        from ddbuild.designer.kept_seed_source import KeptSeedSource
+
+        builder.with_seed_dataset(KeptSeedSource(path=str(seed), kept=list(request.kept_columns)))
+    elif seed is not None:
         builder.with_seed_dataset(
             LocalFileSeedSource(path=str(seed)),
             sampling_strategy=SamplingStrategy(request.sampling_strategy),

@@ -23,10 +23,11 @@ from ddbuild.errors import GraphError
 if TYPE_CHECKING:
     from data_designer.config.config_builder import DataDesignerConfigBuilder
 
-__all__ = ["count_seed_rows", "describe_seed", "readable_seed"]
+__all__ = ["count_seed_rows", "describe_seed", "readable_seed", "write_own_seed"]
 
 Part = tuple[str, str, Digest]
 
+_SEED_BATCH = 65536
 # A quote ends DuckDB's file name, the others are patterns to it; `name=value` in a folder's name makes a column.
 _UNREADABLE = frozenset("'*?[]{}=")
 
@@ -63,21 +64,54 @@ def count_seed_rows(builder: DataDesignerConfigBuilder, *, subject: str) -> int:
         GraphError: the seed cannot be read.
     """
     from data_designer.config.seed import PartitionBlock
-    from data_designer.engine.resources.seed_reader import SeedReaderRegistry
-    from data_designer.interface.data_designer import DEFAULT_SECRET_RESOLVER, DEFAULT_SEED_READERS
 
     seed = builder.get_seed_config()
     if seed is None:
         raise GraphError(f"`{subject}` has no seed to count")
     try:
-        registry = SeedReaderRegistry(readers=DEFAULT_SEED_READERS)
-        rows = int(registry.get_reader(seed.source, DEFAULT_SECRET_RESOLVER).get_seed_dataset_size())
+        rows = int(_open_reader(seed).get_seed_dataset_size())
     except Exception as error:
         raise GraphError(f"the seed of `{subject}` cannot be read", facts={"problem": explain(error)}) from error
     selection = seed.selection_strategy
     if selection is None:
         return rows
     return int((selection.to_index_range(rows) if isinstance(selection, PartitionBlock) else selection).size)
+
+
+def write_own_seed(builder: DataDesignerConfigBuilder, destination: Path, *, subject: str) -> None:
+    """Write the rows of the config's own seed, all of them in their order, as one parquet file.
+
+    Raises:
+        GraphError: the seed cannot be read.
+    """
+    # pyarrow and pandas, behind their own door.
+    from ddbuild.table import unify, write_result
+
+    seed = builder.get_seed_config()
+    assert seed is not None, "only a config with a seed has rows to write"
+    parts = destination.with_name(f"{destination.stem}-parts")
+    shutil.rmtree(parts, ignore_errors=True)
+    parts.mkdir(parents=True)
+    files: list[Path] = []
+    try:
+        reader = _open_reader(seed).create_batch_reader(batch_size=_SEED_BATCH, index_range=None, shuffle=False)
+        with contextlib.suppress(StopIteration):
+            while True:
+                frame = reader.read_next_batch().to_pandas()
+                files.append(parts / f"{len(files):06d}.parquet")
+                write_result(frame, files[-1])
+        unify(files, destination)
+    except Exception as error:
+        raise GraphError(f"the seed of `{subject}` cannot be read", facts={"problem": explain(error)}) from error
+    finally:
+        shutil.rmtree(parts, ignore_errors=True)
+
+
+def _open_reader(seed: Any) -> Any:
+    from data_designer.engine.resources.seed_reader import SeedReaderRegistry
+    from data_designer.interface.data_designer import DEFAULT_SECRET_RESOLVER, DEFAULT_SEED_READERS
+
+    return SeedReaderRegistry(readers=DEFAULT_SEED_READERS).get_reader(seed.source, DEFAULT_SECRET_RESOLVER)
 
 
 @contextlib.contextmanager

@@ -8,11 +8,12 @@ together, a column whose skipping the next part could not see, and processors th
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from fnmatch import fnmatch
 from typing import TYPE_CHECKING, Any, Literal
 
 from ddbuild.designer.config import copy_builder
+from ddbuild.designer.drawn_together import find_drawn_together
 from ddbuild.errors import GraphError
 from ddbuild.suggestion import suggest
 
@@ -114,7 +115,7 @@ class _Split:
                     )
 
     def _check_samplers(self) -> None:
-        for one, other in self._drawn_together():
+        for one, other in find_drawn_together(self._builder):
             if {one, other} <= set(self._parts) and self._parts[one] != self._parts[other]:
                 first, second = sorted((one, other), key=list(self._columns).index)
                 cut = self._cuts[self._parts[second] - 1]
@@ -169,23 +170,6 @@ class _Split:
 
     def _makers_of(self, names: Sequence[str]) -> set[str]:
         return {self._makers[name] for name in names if name in self._makers}
-
-    def _drawn_together(self) -> Iterator[tuple[str, str]]:
-        from data_designer.config.utils.misc import extract_keywords_from_jinja2_template
-
-        for name, column in self._columns.items():
-            if column.column_type != "sampler":
-                continue
-            for condition in column.conditional_params:
-                for other in extract_keywords_from_jinja2_template("{{ " + condition + " }}"):
-                    yield name, other
-            for params in (column.params, *column.conditional_params.values()):
-                for field in ("category", "reference_column_name"):
-                    if isinstance(other := getattr(params, field, None), str):
-                        yield name, other
-        for constraint in self._builder.build().constraints or []:
-            if isinstance(constraint.rhs, str):
-                yield constraint.target_column, constraint.rhs
 
     def _shown(self) -> set[str]:
         """The columns that templates of processors read."""

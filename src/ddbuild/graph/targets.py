@@ -56,6 +56,8 @@ class Stage:
     `config` is a DataDesignerConfigBuilder, a DataDesignerConfig, or a function without arguments that returns one;
     paths have become functions by the time a stage is in a graph. `num_records` None means as many as the seed has.
     `version` stands in for functions that cannot be hashed; `on_success_version` adds to the callback's identity.
+    `reuse` "off" asks for every row anew; a mapping says of single columns that they are made row by row, without
+    effects of their own (True), or are not to be reused (False).
     """
 
     label: Label
@@ -71,6 +73,7 @@ class Stage:
     output_processors: tuple[Any, ...] = ()
     allow_empty: bool = False
     min_yield: float = 0.9
+    reuse: Literal["auto", "off"] | Mapping[str, bool] = "auto"
     version: str | None = None
     salt: str | None = None
     location: Location | None = None

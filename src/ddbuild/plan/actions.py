@@ -7,16 +7,19 @@ A stage is up to three actions, so that an edited callback or output processor n
 from __future__ import annotations
 
 import glob
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ddbuild.designer import (
+    CellScheme,
     ConfigDescription,
     Designer,
+    NotRowWise,
     count_seed_rows,
     describe,
+    describe_cells,
     describe_processors,
     load_config,
     make_processors,
@@ -116,6 +119,33 @@ class ActionCompiler:
             self._configs[stage.label] = (builder, description)
         return self._configs[stage.label]
 
+    def cells(self, stage: Stage) -> CellScheme:
+        """Return which cells the stage's rows consist of.
+
+        Raises:
+            NotRowWise: its rows are not made one by one, or are not to be reused.
+        """
+        if stage.reuse == "off":
+            raise NotRowWise('it says `reuse="off"`')
+        if stage.sampling_strategy == "shuffle":
+            raise NotRowWise("its seed is shuffled")
+        builder, description = self.config(stage)
+        own = builder.get_seed_config() if description.has_seed else None
+        if own is not None and own.sampling_strategy == "shuffle":
+            raise NotRowWise("its seed is shuffled")
+        parts = [*self._common(stage), *self._dd_versions(), *self._run_config()]
+        if stage.version is not None:
+            parts.append(Part("declared_version", "", digest_of(stage.version)))
+        return describe_cells(
+            builder,
+            parts=parts,
+            provider_parts=self._provider_parts,
+            reuse={} if isinstance(stage.reuse, str) else stage.reuse,
+            subject=str(stage.label),
+            version=stage.version,
+            root=self._root,
+        )
+
     def processors(self, stage: Stage) -> tuple[Any, ...]:
         """Return the output processors of `stage`, as Data Designer's own."""
         return make_processors(stage.output_processors, subject=str(stage.label))
@@ -178,11 +208,7 @@ class ActionCompiler:
         seed = seed_of(stage)
         parts = [Part(*part) for part in description.parts]
         parts += [*self._common(stage), *self._dd_versions(), *self._run_config()]
-        endpoints = self._settings.key_endpoints
-        if description.providers:
-            parts += [Part(*part) for part in self._designer.provider_parts(description.providers, endpoints)]
-        if description.tool_providers:
-            parts += [Part(*part) for part in self._designer.tool_provider_parts(description.tool_providers, endpoints)]
+        parts += self._provider_parts(description.providers, description.tool_providers)
         num_records: int | str | None = stage.num_records
         if seed is not None:
             parts.append(Part("sampling_strategy", "", digest_of(stage.sampling_strategy)))
@@ -206,6 +232,13 @@ class ActionCompiler:
         # A shuffled seed is drawn anew each time: going on with it would take rows twice.
         grows = description.can_grow and stage.sampling_strategy == "ordered"
         return Action(stage.label, "generate", tuple(parts), tuple(inputs), num_records=num_records, grows=grows)
+
+    def _provider_parts(self, models: Sequence[str], tools: Sequence[str]) -> list[Part]:
+        endpoints = self._settings.key_endpoints
+        parts = [Part(*part) for part in self._designer.provider_parts(models, endpoints)] if models else []
+        if tools:
+            parts += [Part(*part) for part in self._designer.tool_provider_parts(tools, endpoints)]
+        return parts
 
     def _seed_parts(self, stage: Stage, seed: SeedSpec) -> tuple[list[Part], list[ActionInput]]:
         if isinstance(seed, Label):

@@ -1,4 +1,4 @@
-"""What Data Designer finds of ddbuild by itself: a seed source that names a build target.
+"""What Data Designer finds of ddbuild by itself: a seed source that names a build target, and one for its own runs.
 
     from ddbuild import TargetSeedSource
 
@@ -12,10 +12,17 @@ from __future__ import annotations
 
 from data_designer.plugins.plugin import Plugin, PluginType
 
-__all__ = ["plugin"]
+__all__ = ["kept_plugin", "plugin"]
 
 plugin = Plugin(
     config_qualified_name="ddbuild.plugin.seed_source.TargetSeedSource",
     impl_qualified_name="ddbuild.plugin.seed_reader.TargetSeedReader",
     plugin_type=PluginType.SEED_READER,
 )
+
+kept_plugin = Plugin(
+    config_qualified_name="ddbuild.designer.kept_seed_source.KeptSeedSource",
+    impl_qualified_name="ddbuild.designer.kept_seed_reader.KeptSeedReader",
+    plugin_type=PluginType.SEED_READER,
+)
+"""For ddbuild's own runs: rows that are partly kept ones."""

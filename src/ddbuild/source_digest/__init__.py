@@ -14,9 +14,10 @@ from typing import Any
 
 from ddbuild.digest import Digest, digest_of
 from ddbuild.source_digest.refusal import name_thing
+from ddbuild.source_digest.row_reads import find_row_reads
 from ddbuild.source_digest.walk import Walk
 
-__all__ = ["SourceDigest", "digest_function", "digest_value"]
+__all__ = ["SourceDigest", "digest_function", "digest_value", "find_row_reads"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ __all__ = [
     "open_parquet",
     "read_batches",
     "read_schema",
+    "read_some",
     "replace_when_done",
 ]
 
@@ -104,6 +105,22 @@ def read_batches(file: Any, name: str, *, groups: Sequence[int] | None = None) -
         yield batch
     if missing:
         raise TableError(f"`{name}` is damaged", facts={"rows missing": str(missing)})
+
+
+def read_some(file: Any, name: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of an open ParquetFile with only `columns`, in batches of at most 65,536 rows.
+
+    Raises:
+        TableError: the file is damaged.
+    """
+    with _reading(name):
+        batches = file.iter_batches(batch_size=GROUP_ROWS, columns=list(columns))
+    while True:
+        with _reading(name):
+            batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch
 
 
 def choose_batch_rows(metadata: Any) -> int:

@@ -1,0 +1,146 @@
+"""Results in the cache that have cells by the recipes of a stage.
+
+Each recipe is the name of a family in the cache, whose members are the results that have cells by it: small immutable
+files in either tier, like everything else. What such a file points to may be gone; then there is nothing to reuse.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ddbuild.cache import Cache, CacheMissError
+from ddbuild.cache.result import ActionResult, Unit
+from ddbuild.designer import CellScheme
+from ddbuild.digest import Key, digest_of
+from ddbuild.table import KeptTable, Samples, TableError, count_rows, read_schema
+
+__all__ = ["KeptResult", "find_kept", "list_units", "note_kept"]
+
+_MOST_RESULTS = 8
+_MOST_CANDIDATES = 64
+_DROPPED = "dropped-columns-parquet-files/"
+
+
+@dataclass(frozen=True, slots=True)
+class KeptResult:
+    """A kept result with its rows as a table."""
+
+    result: ActionResult
+    table: KeptTable
+
+
+@dataclass(slots=True)
+class _Candidate:
+    key: Key
+    weight: int = 0
+    recipes: set[str] = field(default_factory=set)
+
+
+def list_units(scheme: CellScheme) -> list[Unit]:
+    """Return the units of `scheme` as a result records them."""
+    return [Unit(recipe=unit.recipe, columns=list(unit.columns)) for unit in scheme.units]
+
+
+def note_kept(result: ActionResult, cache: Cache) -> None:
+    """Note that `result` has cells by the recipes of its units."""
+    for unit in result.units:
+        cache.record_family(Key(unit.recipe), _number(result.key), Key(result.key))
+
+
+def find_kept(scheme: CellScheme, cache: Cache, samples: Samples, *, renewal: str | None = None) -> list[KeptResult]:
+    """Return the kept results that have most cells by the recipes of `scheme`, the best and newest first.
+
+    With `renewal`, the digest of a salt, only what was made under that salt counts: a person has asked for new rows.
+    """
+    found = []
+    for result in _find_results(scheme, cache, renewal):
+        if (kept := _open(result, scheme, cache, samples)) is not None:
+            found.append(KeptResult(result, kept))
+            if len(found) == _MOST_RESULTS:
+                break
+    return found
+
+
+def _find_results(scheme: CellScheme, cache: Cache, renewal: str | None) -> list[ActionResult]:
+    weights: Counter[Key] = Counter()
+    for recipe, weight in {unit.recipe: 1 + 10 * unit.requests for unit in scheme.units if unit.is_reusable}.items():
+        for _, key in cache.family_members(Key(recipe)):
+            weights[key] += weight
+    results = []
+    for key, _ in weights.most_common(_MOST_CANDIDATES):
+        retry = 0
+        while (found := cache.lookup(key, retry)) is not None:
+            result, retry = found[0], retry + 1
+            own = next((part.digest for part in result.parts if part.part == "renewal"), None)
+            if result.units and result.rows and (renewal is None or own == renewal):
+                results.append(result)
+    results.sort(key=lambda each: (weights[Key(each.key)], each.provenance.created), reverse=True)
+    return results
+
+
+def _open(result: ActionResult, scheme: CellScheme, cache: Cache, samples: Samples) -> KeptTable | None:
+    """Return the rows of `result`; None where they are damaged, or have no cell that is wanted."""
+    columns = _pair_units(result, scheme)
+    if not columns:
+        return None
+    try:
+        sheets: list[tuple[Path, ...]] = [(_fetch_output(result, cache),)]
+        there = set(read_schema(sheets[0][0]))
+        if any(own not in there for pairs in columns.values() for own in pairs.values()):
+            sheets.append(tuple(_fetch_dropped(result, cache)))
+            for file in sheets[1]:
+                there |= set(read_schema(file))
+            if count_rows(list(sheets[1])) != result.rows:
+                sheets.pop()
+        origins = None
+        if result.samples is not None:
+            cache.verify(result.samples)
+            origins = cache.fetch(result.samples)
+        names: dict[str, str] = {}
+        numbers = {}
+        for unit, pairs in columns.items():
+            if there.issuperset(pairs.values()):
+                own = pairs[unit]
+                names |= pairs
+                numbers[unit] = samples.read(origins, own, result.rows, f"{result.key} {result.digest} {own}")
+    except (CacheMissError, TableError, OSError):
+        return None
+    return KeptTable(rows=result.rows, sheets=tuple(sheets), names=names, samples=numbers) if numbers else None
+
+
+def _pair_units(result: ActionResult, scheme: CellScheme) -> dict[str, dict[str, str]]:
+    """Return for each unit that `result` has cells of the names of its columns there, by their names here.
+
+    Of several units of one recipe the k-th one gets the k-th.
+    """
+    kept: dict[str, list[Unit]] = {}
+    for each in result.units:
+        kept.setdefault(each.recipe, []).append(each)
+    pairs = {}
+    for unit in scheme.units:
+        if unit.is_reusable and kept.get(unit.recipe):
+            own = kept[unit.recipe].pop(0)
+            if len(own.columns) == len(unit.columns):
+                pairs[unit.name] = dict(zip(unit.columns, own.columns, strict=True))
+    return pairs
+
+
+def _fetch_output(result: ActionResult, cache: Cache) -> Path:
+    cache.verify(result.output)
+    return cache.fetch(result.output)
+
+
+def _fetch_dropped(result: ActionResult, cache: Cache) -> Sequence[Path]:
+    files = []
+    for name in sorted(name for name in result.files if name.startswith(_DROPPED)):
+        cache.verify(result.files[name])
+        files.append(cache.fetch(result.files[name]))
+    return files
+
+
+def _number(key: str) -> int:
+    """Return the number of a result in the families of its recipes."""
+    return int(digest_of(key).removeprefix("xxh3_128:")[:14], 16) or 1

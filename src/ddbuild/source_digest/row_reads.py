@@ -1,0 +1,166 @@
+"""Which entries of a row a function reads, told from its syntax.
+
+Data Designer hands a custom column's function the whole row, whatever it declares. What the function reads of it can be
+told where it only takes entries by constant names, and hands the row on to nobody: `row["name"]`, `row.get("name")`,
+`"name" in row`, a copy of the row with new entries. Anything else reads whatever happens to be there.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import types
+from typing import Any
+
+from ddbuild.source_digest.ownership import locate_code
+from ddbuild.source_digest.source_file import open_source
+
+__all__ = ["find_row_reads"]
+
+_TAKERS = frozenset({"get", "pop", "setdefault"})
+_Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+
+
+def find_row_reads(function: Any) -> frozenset[str] | None:
+    """Return the names that `function` may read of its first argument, a dict; None where that cannot be told."""
+    if not isinstance(function, types.FunctionType) or inspect.unwrap(function) is not function:
+        return None
+    code = function.__code__
+    source = open_source(locate_code(code, function.__globals__), function.__globals__)
+    try:
+        found = source.find_function(code) if source is not None else None
+    except (SyntaxError, ValueError, RecursionError):
+        return None
+    if found is None or not found.is_current or not code.co_argcount:
+        return None
+    walk = _Walk(code.co_varnames[0])
+    walk.enter(found.node)
+    return None if walk.is_lost else frozenset(walk.names)
+
+
+class _Walk:
+    """Follows the row, and its copies, through one function."""
+
+    def __init__(self, row: str) -> None:
+        self._rows = {row}
+        self.names: set[str] = set()
+        self.is_lost = False
+
+    def enter(self, function: _Function) -> None:
+        body = [ast.Return(function.body)] if isinstance(function, ast.Lambda) else function.body
+        # A name may be bound further down than where it is read, in a loop.
+        for node in body:
+            for each in ast.walk(node):
+                if isinstance(each, ast.Assign) and self._is_row(each.value):
+                    self._rows.update(target.id for target in each.targets if isinstance(target, ast.Name))
+                elif isinstance(each, (ast.AnnAssign, ast.NamedExpr)) and each.value and self._is_row(each.value):
+                    self._rows.update([each.target.id] if isinstance(each.target, ast.Name) else [])
+        for node in body:
+            self._visit(node)
+
+    def _visit(self, node: ast.AST) -> None:
+        if isinstance(node, ast.Return) and node.value is not None and self._is_row(node.value):
+            self._visit_copy(node.value)
+        elif isinstance(node, ast.Assign) and self._is_row(node.value):
+            if any(not isinstance(target, ast.Name) for target in node.targets):
+                self.is_lost = True
+            self._visit_copy(node.value)
+        elif isinstance(node, ast.AnnAssign) and node.value is not None and self._is_row(node.value):
+            self.is_lost |= not isinstance(node.target, ast.Name)
+            self._visit_copy(node.value)
+        elif isinstance(node, ast.Subscript) and self._is_name(node.value):
+            self._take(node.slice, is_read=not isinstance(node.ctx, (ast.Store, ast.Del)))
+        elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Subscript):
+            if self._is_name(node.target.value):
+                self._take(node.target.slice, is_read=True)
+            else:
+                self._visit(node.target)
+            self._visit(node.value)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and self._is_name(node.func.value):
+            self._visit_method(node, node.func.attr)
+        elif isinstance(node, ast.Compare) and any(map(self._is_name, node.comparators)):
+            known = len(node.ops) == 1 and isinstance(node.ops[0], (ast.In, ast.NotIn))
+            self._take(node.left, is_read=True) if known else self._lose()
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            self._visit_inner(node)
+        elif self._is_name(node) or (
+            isinstance(node, ast.Name) and node.id in ("locals", "vars", "globals", "eval", "exec")
+        ):
+            self._lose()
+        else:
+            for child in ast.iter_child_nodes(node):
+                self._visit(child)
+
+    def _visit_inner(self, node: _Function) -> None:
+        arguments = node.args
+        own = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
+        if self._rows.intersection(each.arg for each in own if each is not None):
+            self._lose()
+        # What it returns goes who knows where.
+        for child in ast.walk(node):
+            if isinstance(child, (ast.Return, ast.Yield, ast.Await)) and child.value and self._is_row(child.value):
+                self._lose()
+        for child in ast.iter_child_nodes(node):
+            self._visit(child)
+
+    def _visit_method(self, node: ast.Call, name: str) -> None:
+        if name == "update":
+            rest: list[ast.AST] = [*node.args, *node.keywords]
+        elif name in _TAKERS and node.args and not node.keywords:
+            self._take(node.args[0], is_read=True)
+            rest = list(node.args[1:])
+        else:
+            self._lose()
+            return
+        for child in rest:
+            self._visit(child)
+
+    def _visit_copy(self, node: ast.expr) -> None:
+        """Look at what is added to a copy of the row."""
+        if self._is_name(node):
+            return
+        if isinstance(node, ast.Dict):
+            for name, value in zip(node.keys, node.values, strict=True):
+                if name is not None:
+                    self._visit(name)
+                    self._visit(value)
+                elif not self._is_row(value):
+                    self._visit(value)
+        elif isinstance(node, ast.BinOp):
+            self._visit_copy(node.left)
+            self._visit(node.right)
+        elif isinstance(node, ast.Call):
+            for keyword in node.keywords:
+                self._visit(keyword.value)
+
+    def _is_name(self, node: ast.AST) -> bool:
+        return isinstance(node, ast.Name) and node.id in self._rows
+
+    def _is_row(self, node: ast.expr) -> bool:
+        """Whether an expression is the row or a shallow copy of it."""
+        if isinstance(node, ast.Dict):
+            return any(name is None and self._is_row(value) for name, value in zip(node.keys, node.values, strict=True))
+        if isinstance(node, ast.BinOp):
+            return isinstance(node.op, ast.BitOr) and self._is_row(node.left)
+        if isinstance(node, ast.Call):
+            if isinstance(node.func, ast.Attribute):
+                return node.func.attr == "copy" and self._is_name(node.func.value) and not node.args
+            return (
+                isinstance(node.func, ast.Name)
+                and node.func.id == "dict"
+                and len(node.args) == 1
+                and self._is_row(node.args[0])
+            )
+        return self._is_name(node)
+
+    def _take(self, name: ast.expr, *, is_read: bool) -> None:
+        if isinstance(name, ast.Constant) and isinstance(name.value, str):
+            if is_read:
+                self.names.add(name.value)
+        elif is_read:
+            self._lose()
+        else:
+            self._visit(name)
+
+    def _lose(self) -> None:
+        self.is_lost = True
