@@ -49,7 +49,7 @@ class Action:
 
     `num_records` is the row count that was asked for, AS_THE_SEED where the seed decides, None where the question
     does not arise. `grows` says that a result with fewer records can be extended. `names` says what people call the
-    parts of one kind, the name of a callback's function; no key depends on it.
+    parts of one kind, the name of a callback's function, or one part, the name of a file; no key depends on it.
     """
 
     label: Label

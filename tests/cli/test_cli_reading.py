@@ -39,11 +39,11 @@ def test_a_plan_leaves_open_what_may_be_cut_off(built, lines):
     built.write("numbers.csv", "n\n1\n2\n03\n")
     assert built.run("plan", "//named").out == lines(
         """
-        stale      //numbers  file `000000` changed
+        stale      //numbers  file `numbers.csv` changed
         undecided  //doubled  runs unless //numbers comes out as before
         undecided  //named    runs unless //doubled comes out as before
 
-        1 of 3 targets to build, 2 not decided before
+        1 of 3 targets to build, 2 more that may have to be
         """
     )
 

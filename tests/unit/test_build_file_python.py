@@ -67,6 +67,19 @@ def test_every_field_of_a_stage_is_taken(tmp_path):
     assert made.location == Location("BUILD.py", 6)
 
 
+@pytest.mark.parametrize("value", ["'off'", "'auto'", "{'notes': True, 'score': False}"])
+def test_reuse_is_said_for_a_stage_or_for_its_columns(tmp_path, value):
+    write(tmp_path, {"BUILD.py": PRELUDE + f"stage('s', 'c.yaml', reuse={value})\n"})
+    (made,) = Graph.load(tmp_path).targets.values()
+    assert made.reuse == eval(value)
+
+
+def test_a_plain_off_in_yaml_is_a_text(tmp_path):
+    write(tmp_path, {"BUILD.yaml": "stages:\n  s: {config: c.yaml, reuse: off}\n", "c.yaml": "{}"})
+    (made,) = Graph.load(tmp_path).targets.values()
+    assert made.reuse == "off"
+
+
 def test_the_workspace_gives_the_default_of_min_yield(tmp_path):
     build = PRELUDE + "stage('s', 'c.yaml')\nstage('t', 'c.yaml', min_yield=0)\n"
     write(tmp_path, {"ddbuild.toml": "[build]\nmin_yield = 0.5\n", "BUILD.py": build})
@@ -227,7 +240,7 @@ def test_what_a_config_function_prints_goes_to_stderr(tmp_path, capsys):
 
 STAGE_FIELDS = (
     "`config`, `num_records`, `depends_on`, `seed`, `sampling_strategy`, `selection_strategy`, `on_success`, "
-    "`on_success_version`, `output`, `output_processors`, `allow_empty`, `min_yield`, `version` and `salt`"
+    "`on_success_version`, `output`, `output_processors`, `allow_empty`, `min_yield`, `reuse`, `version` and `salt`"
 )
 AT = "\n  build file:  BUILD.py:2"
 AT_4 = "\n  build file:  BUILD.py:4"
@@ -299,6 +312,10 @@ CONFIG = "a DataDesignerConfigBuilder, a DataDesignerConfig, a path, or a functi
         (
             "stage('s', 'c.yaml', num_records='100')",
             "`num_records` of stage `s` must be a whole number of at least 1, got the text `100`" + AT,
+        ),
+        (
+            "stage('s', 'c.yaml', reuse='never')",
+            "`reuse` of stage `s` must be \"auto\", \"off\", or true or false for columns, got the text `never`" + AT,
         ),
         (
             "stage('s', 'c.yaml', min_yield=90)",

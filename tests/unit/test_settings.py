@@ -38,6 +38,7 @@ def test_an_empty_file_gives_the_defaults(tmp_path):
         "key_endpoints": False,
         "salt": None,
         "min_yield": 0.9,
+        "reuse": True,
     }
     assert settings.designer.model_dump() == {"factory": None, "run_config": {}}
 
@@ -63,6 +64,7 @@ def test_every_setting_is_taken_from_the_file(tmp_path):
         key_endpoints = true
         salt = "again"
         min_yield = 1
+        reuse = false
         [designer]
         factory = "designers.ours:make"
         buffer_size = 20
@@ -79,6 +81,7 @@ def test_every_setting_is_taken_from_the_file(tmp_path):
         "key_endpoints": True,
         "salt": "again",
         "min_yield": 1.0,
+        "reuse": False,
     }
     assert settings.designer.factory == "designers.ours:make"
     assert settings.designer.run_config == {"buffer_size": 20, "jinja_rendering_engine": "native"}
@@ -159,7 +162,7 @@ def test_what_was_read_is_recorded_without_values(tmp_path):
         (
             "[build]\nzzz = 3\n",
             "`zzz` is not a setting of `[build]`\n  file:  ddbuild.toml:2\n\n"
-            "hint: there are `jobs`, `keep_going`, `versions`, `key_endpoints`, `salt` and `min_yield`",
+            "hint: there are `jobs`, `keep_going`, `versions`, `key_endpoints`, `salt`, `min_yield` and `reuse`",
         ),
         (
             "[build]\n\n[cachex]\ndir = 'x'\n",

@@ -85,6 +85,8 @@ def build(
     keep_going: bool | None = None,
     listener: Listener | None = None,
     overrides: Mapping[str | Label, Path | str] | None = None,
+    reuse: bool | None = None,
+    retry_lost: bool = False,
 ) -> BuildResult:
     """Build one or several targets of `graph` and return their results by label.
 
@@ -102,12 +104,16 @@ def build(
         listener: Called with each event, from the build's own thread.
         overrides: Files with rows that a person has reviewed, by the label of the target that they stand in for; they
             go before those that build files name.
+        reuse: Whether kept cells stand in for new ones in stages that have to run; left out, as the settings say.
+        retry_lost: Ask again for the rows that the named stages lost.
 
     Raises:
         BuildFailedError: something that was requested could not be built; its `result` holds what could.
         UsageError: something was wrong before anything ran.
     """
-    running = _start(graph, target, data_designer, cache, shared_cache, jobs, keep_going, listener, overrides)
+    running = _start(
+        graph, target, data_designer, cache, shared_cache, jobs, keep_going, listener, overrides, reuse, retry_lost
+    )
     try:
         result = running.wait()
     except KeyboardInterrupt:
@@ -127,9 +133,13 @@ async def abuild(
     keep_going: bool | None = None,
     listener: Listener | None = None,
     overrides: Mapping[str | Label, Path | str] | None = None,
+    reuse: bool | None = None,
+    retry_lost: bool = False,
 ) -> BuildResult:
     """Build like `build`, without blocking the caller's event loop; cancelling the task interrupts the build."""
-    running = _start(graph, target, data_designer, cache, shared_cache, jobs, keep_going, listener, overrides)
+    running = _start(
+        graph, target, data_designer, cache, shared_cache, jobs, keep_going, listener, overrides, reuse, retry_lost
+    )
     try:
         result = await asyncio.wrap_future(running.future)
     except asyncio.CancelledError:
@@ -148,12 +158,16 @@ def _start(
     keep_going: bool | None,
     listener: Listener | None,
     overrides: Mapping[str | Label, Path | str] | None,
+    reuse: bool | None,
+    retry_lost: bool,
 ) -> RunningBuild:
     graph.validate()
     settings = graph.settings if isinstance(graph, Graph) and graph.settings is not None else None
     if settings is None:
         settings = Settings.load(Path.cwd())
     session = make_session(graph, settings, data_designer=data_designer, cache=cache, shared_cache=shared_cache)
+    session.reuse = session.reuse if reuse is None else reuse
+    session.retry_lost = retry_lost
     session = session.override({_find_label(graph, each): Path(file) for each, file in (overrides or {}).items()})
     running = session.start(
         find_labels(graph, target),
@@ -203,7 +217,10 @@ def make_session(
     Results, logs and history go below `output_root`, by default the root of `settings`.
     """
     if not isinstance(cache, Cache):
-        cache = Cache(*open_tiers(settings, cache=cache, shared_cache=shared_cache), on_warning or _warn)
+        # A link to the shared folder may be moved.
+        with nullcontext() if reads is None else reads.recording():
+            tiers = open_tiers(settings, cache=cache, shared_cache=shared_cache)
+        cache = Cache(*tiers, on_warning or _warn)
     factory = data_designer
     if factory is None and settings.designer.factory is not None:
         factory = load_factory(settings.root, settings.designer.factory, reads)
@@ -222,6 +239,7 @@ def make_session(
         output_root=output_root,
         overrides=overrides,
         declared=overrides,
+        reuse=settings.build.reuse,
     )
 
 

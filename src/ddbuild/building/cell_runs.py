@@ -11,9 +11,9 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ddbuild import table
 from ddbuild.building.media import give_absolute_paths
@@ -33,7 +33,9 @@ from ddbuild.designer import (
     list_columns,
 )
 from ddbuild.digest import digest_file, digest_of
-from ddbuild.table import CellGroup, Piece, SourceColumn
+
+if TYPE_CHECKING:
+    from ddbuild.table import CellGroup, Piece, SourceColumn
 
 __all__ = ["Assembled", "CellRuns"]
 
@@ -52,11 +54,8 @@ class Assembled:
     @property
     def notes(self) -> dict[str, Any]:
         """What a result says of its rows' origin."""
-        own = {column for unit in self.reuse.scheme.units for column in unit.columns}
         return {
-            "kept": self.reuse.cells_kept,
-            "made": len(self.reuse.scheme.units) * self.reuse.rows - self.reuse.cells_kept,
-            "requests_saved": self.reuse.requests_saved,
+            **{name: value for name, value in asdict(self.reuse.counts).items() if value is not None},
             "from": [{"key": each.result.key, "label": each.result.provenance.label} for each in self.reuse.kept],
             "runs": [
                 {
@@ -65,7 +64,6 @@ class Assembled:
                 }
                 for group in self.reuse.groups
             ],
-            "columns": len(own),
         }
 
 
@@ -151,7 +149,7 @@ class CellRuns:
         if any(unit.reads_all for unit in units):
             read |= set(self._seed_columns) | set(self._made)
         columns: dict[str, Any] = {
-            name: SourceColumn([self._seed_piece(name)], self._seed.numbers[group.rows])
+            name: table.SourceColumn([self._seed_piece(name)], self._seed.numbers[group.rows])
             for name in self._seed_columns
             if name in read and self._seed is not None
         }
@@ -159,7 +157,7 @@ class CellRuns:
         kept = [name for name in kept if self._made[name].name not in group.units]
         for name in kept:
             numbers = self._reuse.match.sources[self._made[name].name][group.rows]
-            columns[name] = SourceColumn(self._kept_pieces(name), numbers)
+            columns[name] = table.SourceColumn(self._kept_pieces(name), numbers)
         columns[_ROW] = group.rows
         draft = self._work / "cells" / f"seed-{number}.parquet"
         draft.parent.mkdir(parents=True, exist_ok=True)
@@ -204,12 +202,14 @@ class CellRuns:
         columns: dict[str, SourceColumn] = {}
         if self._seed is not None:
             for name in self._seed_columns:
-                columns[name] = SourceColumn([self._seed_piece(name)], self._seed.numbers[rows], as_pandas=True)
+                columns[name] = table.SourceColumn([self._seed_piece(name)], self._seed.numbers[rows], as_pandas=True)
         made = [run for run in runs if run.rows is not None]
         for name in list_columns(self._builder):
             pieces = self._kept_pieces(name)
-            pieces += [Piece([[run.rows]], name, table.count_rows(run.rows)) for run in made if run.rows is not None]
-            columns[name] = SourceColumn(pieces, sources[self._made[name].name])
+            pieces += [
+                table.Piece([[run.rows]], name, table.count_rows(run.rows)) for run in made if run.rows is not None
+            ]
+            columns[name] = table.SourceColumn(pieces, sources[self._made[name].name])
         folder = self._work / "assembled" / "dataset"
         stays = {name: column for name, column in columns.items() if not is_dropped(name, self._reuse.scheme)}
         file = folder / "parquet-files" / "batch_00000.parquet"
@@ -271,11 +271,12 @@ class CellRuns:
 
     def _seed_piece(self, name: str) -> Piece:
         assert self._seed is not None
-        return Piece([[self._seed.file]], name, table.count_rows(self._seed.file))
+        return table.Piece([[self._seed.file]], name, table.count_rows(self._seed.file))
 
     def _kept_pieces(self, name: str) -> list[Piece]:
         return [
-            Piece(each.table.sheets, each.table.names.get(name, name), each.table.rows) for each in self._reuse.kept
+            table.Piece(each.table.sheets, each.table.names.get(name, name), each.table.rows)
+            for each in self._reuse.kept
         ]
 
 

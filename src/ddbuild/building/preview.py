@@ -49,6 +49,7 @@ class PreviewSession(Session):
             output_root=session.output_root / ".ddbuild" / "preview",
             overrides=session.overrides,
             declared=session.declared,
+            reuse=False,
         )
         self.most_rows = rows
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ddbuild import table
 from ddbuild.building.media import copy_media, find_absolute, find_named, make_lasting_folder, media_of
 from ddbuild.cache.result import ActionResult, Blob, Provenance, Usage
+from ddbuild.cells import ReuseCounts
 from ddbuild.errors import BuildError, DdbuildError, UsageError
 from ddbuild.graph.graph import shorten
 from ddbuild.label import Label, parse_label
@@ -52,9 +53,10 @@ class TargetResult:
     """What became of one target.
 
     `path` is the folder in `ddbuild-out/` that holds `data.parquet`; None for a target that has no rows or was not
-    asked for. `usage` counts what this build asked of models; `saved` what the reused results had cost. `results` has
-    one kept result for each of its actions that was looked at, `result` the one that holds its output. `overridden` is
-    the file, or the folder of several, with the reviewed rows that stand in for its own.
+    asked for. `usage` counts what this build asked of models; `saved` what the reused results, or cells, had cost.
+    `reuse` counts the cells of a stage that runs. `results` has one kept result for each of its actions that was
+    looked at, `result` the one that holds its output. `overridden` is the file, or the folder of several, with the
+    reviewed rows that stand in for its own.
     """
 
     label: Label
@@ -72,6 +74,7 @@ class TargetResult:
     actions: list[ActionRun] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
     saved: Usage = field(default_factory=Usage)
+    reuse: ReuseCounts | None = None
     seconds: float = 0.0
     overridden: Path | None = None
     upstream: Label | None = None

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ddbuild import table
 from ddbuild.building.cell_runs import Assembled, CellRuns
@@ -45,7 +46,7 @@ from ddbuild.building.stage_folder import (
 )
 from ddbuild.cache import Cache, CacheLease, WorkFolder, clone_file
 from ddbuild.cache.result import ActionResult, Blob, Input, KeyPart, Lost, Provenance, Unit, Usage
-from ddbuild.cells import SeedRows, find_reuse, list_units, note_kept, number_seed_rows
+from ddbuild.cells import NOTE, SeedRows, find_reuse, list_units, note_kept, number_seed_rows
 from ddbuild.designer import (
     CannotResume,
     CellScheme,
@@ -192,6 +193,10 @@ class ActionRunner:
         # Too short: full batches stay for the next attempt. What was made is kept for a look, and for a `min_yield`
         # that takes it, unless the provider was at fault.
         kept = None if outcome.provider_trouble else await asyncio.to_thread(keep)
+        if kept is not None and isinstance(scheme, CellScheme):
+            # Its cells are reused from there: from here they would seem to be others.
+            await asyncio.to_thread(work.discard)
+            return kept
         await asyncio.to_thread(partial(drop_short_batches, work.path) if cells is None else cells.drop_short_batches)
         work.leave()
         if kept is not None:
@@ -227,17 +232,17 @@ class ActionRunner:
             outcome = await self._designer.run(replace(request, resume=False))
         return outcome, "generated" if not outcome.rows_resumed else "grown" if grown else "resumed"
 
-    def _find_scheme(self, stage: Stage) -> CellScheme | None:
+    def _find_scheme(self, stage: Stage) -> CellScheme | NotRowWise | None:
         try:
             return self._compiler.cells(stage) if self._most_rows is None else None
-        except NotRowWise:
-            return None
+        except NotRowWise as reason:
+            return reason
 
     def _find_cells(
-        self, stage: Stage, job: Job, scheme: CellScheme | None, num_records: int, folder: Path
+        self, stage: Stage, job: Job, scheme: CellScheme | NotRowWise | None, num_records: int, folder: Path
     ) -> CellRuns | None:
         """Return how to make the stage out of kept cells; None where there are none, or a whole run was begun."""
-        if scheme is None or not self._reuses_cells or (folder / "dataset").is_dir():
+        if not isinstance(scheme, CellScheme) or not self._reuses_cells or (folder / "dataset").is_dir():
             return None
         seed = self._find_seed_rows(stage, num_records, folder)
         renewal = next((part.digest for part in job.action.parts if part.part == "renewal"), None)
@@ -318,6 +323,8 @@ class ActionRunner:
         """Put the largest kept result with fewer records into `folder`, to be extended; False where there is none."""
         if not job.action.grows or not isinstance(job.action.num_records, int):
             return False
+        if not self._reuses_cells or not _may_reuse(job.target):
+            return False
         members = self._cache.family_members(job.action.family(job.contents))
         for count, key in sorted(members, reverse=True):
             found = self._cache.lookup(key) if count < num_records else None
@@ -337,7 +344,7 @@ class ActionRunner:
         started: float,
         providers: tuple[str, ...],
         *,
-        scheme: CellScheme | None,
+        scheme: CellScheme | NotRowWise | None,
         cells: Assembled | None,
     ) -> ActionResult:
         output = outcome.folder.parent / "output.parquet"
@@ -358,8 +365,9 @@ class ActionRunner:
                 requests=outcome.requests, input_tokens=outcome.input_tokens, output_tokens=outcome.output_tokens
             ),
             models=self._designer.provider_records(providers) if providers else [],
-            units=list_units(scheme) if scheme is not None else None,
-            cells=cells,
+            units=list_units(scheme) if isinstance(scheme, CellScheme) else None,
+            samples=cells.samples if cells is not None else None,
+            notes=_note_reuse(scheme, cells),
         )
         note_kept(result, self._cache)
         if isinstance(job.action.num_records, int) and job.action.grows:
@@ -485,7 +493,8 @@ class ActionRunner:
         usage: Usage | None = None,
         models: list[dict[str, str]] | None = None,
         units: list[Unit] | None = None,
-        cells: Assembled | None = None,
+        samples: Path | None = None,
+        notes: dict[str, Any] | None = None,
     ) -> ActionResult:
         digest = table.digest_rows([output])
         commit, clean = self._origin.git
@@ -502,7 +511,7 @@ class ActionRunner:
             models=models or [],
             # A later step of a stage carries what its rows have cost, so that reuse can say what it saved.
             usage=usage or (job.before.provenance.usage if job.before is not None else Usage()),
-            notes={"cells": cells.notes} if cells is not None else {},
+            notes=notes or {},
         )
         result = ActionResult(
             kind=job.action.kind,
@@ -520,7 +529,7 @@ class ActionRunner:
             inputs=_record_inputs(job),
             parts=_record_parts(job),
             units=units or [],
-            samples=self._cache.put_file(cells.samples) if cells is not None else None,
+            samples=self._cache.put_file(samples) if samples is not None else None,
             provenance=provenance,
         )
         return self._cache.publish(result)
@@ -579,6 +588,18 @@ def _prefixes(folder: Path) -> list[str]:
 def _copy(source: Path, destination: Path) -> None:
     clone_file(source, destination, link=False)
     destination.chmod(0o644)
+
+
+def _may_reuse(target: Target) -> bool:
+    """Whether nobody has said that some column is always to be made anew."""
+    reuse = target.reuse if isinstance(target, Stage) else "off"
+    return reuse == "auto" or (not isinstance(reuse, str) and all(reuse.values()))
+
+
+def _note_reuse(scheme: CellScheme | NotRowWise | None, cells: Assembled | None) -> dict[str, Any]:
+    if isinstance(scheme, NotRowWise):
+        return {NOTE: {"reason": str(scheme)}}
+    return {NOTE: cells.notes} if cells is not None else {}
 
 
 def _counts(result: ActionResult) -> tuple[int | None, int | None, list[Lost]]:

@@ -231,14 +231,15 @@ class Scheduler:
         before = outcome.results[-1] if outcome.results else None
         action, last = plan.action, is_output(plan.action, target.target)
         key = action.content_key(input_contents(action, parents, before), seed_rows(action, parents))
-        found = await asyncio.to_thread(find_accepted, self._cache, key, target.target, is_output=last)
+        find = partial(find_accepted, self._cache, key, target.target, is_output=last, whole=plan.whole)
+        found = await asyncio.to_thread(find)
         if found.result is not None:
             outcome.tier = found.tier
             return found.result, False
         lease = await asyncio.to_thread(self._acquire, target.label, key)
         try:
             # Somebody else may have built it while this build waited.
-            found = await asyncio.to_thread(find_accepted, self._cache, key, target.target, is_output=last)
+            found = await asyncio.to_thread(find)
             if found.result is not None:
                 outcome.tier = found.tier
                 return found.result, False

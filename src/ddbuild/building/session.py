@@ -23,6 +23,7 @@ from ddbuild.building.scheduler import Outcome, Scheduler
 from ddbuild.cache import Cache, CacheMissError
 from ddbuild.cache.result import ActionResult, Usage
 from ddbuild.cache.uses import name_request
+from ddbuild.cells import ReuseCounts
 from ddbuild.designer import Designer
 from ddbuild.digest import Key
 from ddbuild.errors import InterruptedBuildError, StaleError, UsageError
@@ -32,6 +33,7 @@ from ddbuild.label import Label
 from ddbuild.materialize import DATA_FILE, check_out_folder, materialize
 from ddbuild.plan.actions import ActionCompiler, KeySettings
 from ddbuild.plan.decision import Hit, Miss, Undecided
+from ddbuild.plan.forecast import forecast_reuse
 from ddbuild.plan.history import History
 from ddbuild.plan.overrides import cut_parents, read_override
 from ddbuild.plan.planner import Plan, Planner, TargetPlan
@@ -49,11 +51,14 @@ class Session:
 
     `root` holds the user's code; results, logs and history go below `output_root`, which is the same where it is left
     out. `overrides` are the files that stand in for the outputs of targets; those of `declared` are named by build
-    files, and so by nobody who asks for this build.
+    files, and so by nobody who asks for this build. With `reuse` kept cells stand in for new ones.
     """
 
     most_rows: int | None = None
     """How many rows sources and seeds have at most; None for all of them."""
+
+    retry_lost: bool = False
+    """Whether stages that are asked for run again for the rows that they lost."""
 
     def __init__(
         self,
@@ -66,6 +71,7 @@ class Session:
         output_root: Path | None = None,
         overrides: Mapping[Label, Source] | None = None,
         declared: Collection[Label] = (),
+        reuse: bool = True,
     ) -> None:
         # The whole graph is held on to: the modules that its functions came from go when it goes.
         self._whole = graph
@@ -78,6 +84,7 @@ class Session:
         self.history = History(self.output_root)
         self.overrides = dict(overrides or {})
         self.declared = frozenset(declared)
+        self.reuse = reuse
         self._renewals = Renewals(self.output_root)
         self.compiler = ActionCompiler(
             root=root,
@@ -101,7 +108,7 @@ class Session:
         for label, path in files.items():
             found = self._whole.find(label)
             overrides[found] = read_override(found, path)
-        return Session(
+        session = Session(
             self._whole,
             root=self.root,
             cache=self.cache,
@@ -110,7 +117,10 @@ class Session:
             output_root=self.output_root,
             overrides=overrides,
             declared=self.declared.difference(map(self._whole.find, files)),
+            reuse=self.reuse,
         )
+        session.retry_lost = self.retry_lost
+        return session
 
     def check_overrides(self, labels: Sequence[Label]) -> None:
         """Check that something about `labels` is overridden wherever something is, but for what build files override.
@@ -138,7 +148,7 @@ class Session:
     def plan(self, labels: Iterable[Label]) -> Plan:
         """Return the decisions on `labels` and on what they depend on; nothing runs."""
         with self.watching():
-            self.planned = self._planner.plan(labels)
+            self.planned = self._planner.plan(labels, retry_lost=self.retry_lost)
         return self.planned
 
     def start(self, labels: Iterable[Label], *, jobs: int, keep_going: bool, listener: Listener | None) -> RunningBuild:
@@ -196,6 +206,10 @@ class Session:
                 outcome = Outcome("undecided" if isinstance(target.decision, Undecided) else "stale")
             described[target.label] = self._describe(target, outcome, materialized=False)
             described[target.label].saved = _usage_of(hits)
+            if self.reuse:
+                described[target.label].reuse = forecast_reuse(
+                    target, plan.targets, compiler=self.compiler, cache=self.cache
+                )
         overridden = self._find_overridden(plan)
         return BuildResult(targets=described, seconds=seconds, exit_code=0, overridden=overridden)
 
@@ -242,6 +256,7 @@ class Session:
             locate = partial(Path.joinpath, folder, DATA_FILE)
         elif output is not None:
             locate = partial(self.cache.fetch, output.output)
+        reuse = ReuseCounts.read(outcome.results[0].provenance.notes) if outcome.results else None
         generated_now = any(run.kind == "generate" and run.status == "ran" for run in outcome.runs)
         return TargetResult(
             label=target.label,
@@ -258,7 +273,8 @@ class Session:
             reasons=target.reasons,
             actions=outcome.runs,
             usage=outcome.usage,
-            saved=Usage() if generated_now else _usage_of(outcome.results),
+            saved=_saved_by(reuse) if generated_now else _usage_of(outcome.results),
+            reuse=reuse if generated_now else None,
             seconds=outcome.seconds,
             overridden=_place_of(self.overrides[target.label]) if target.label in self.overrides else None,
             upstream=outcome.upstream,
@@ -373,6 +389,7 @@ class RunningBuild:
             compiler=session.compiler,
             emit=emit,
             most_rows=session.most_rows,
+            reuse=session.reuse,
         )
         self._scheduler = Scheduler(
             plan, runner=runner, cache=session.cache, jobs=self._jobs, keep_going=self._keep_going, emit=emit
@@ -432,7 +449,15 @@ def find_twins(plan: Plan) -> list[str]:
 
 def _usage_of(results: list[ActionResult]) -> Usage:
     """What the rows of a target have cost; a later action's result carries what the one before it says."""
-    return results[0].provenance.usage if results else Usage()
+    if not results:
+        return Usage()
+    spent = results[0].provenance.usage
+    reused = _saved_by(ReuseCounts.read(results[0].provenance.notes))
+    return spent.model_copy(update={"requests": spent.requests + reused.requests})
+
+
+def _saved_by(reuse: ReuseCounts | None) -> Usage:
+    return Usage(requests=reuse.requests_saved) if reuse is not None else Usage()
 
 
 def _hit_status(results: list[ActionResult]) -> Status:

@@ -10,12 +10,17 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from ddbuild import table
 from ddbuild.cache import Cache, CacheMissError
 from ddbuild.cache.result import ActionResult, Unit
 from ddbuild.designer import CellScheme
 from ddbuild.digest import Key, digest_of
-from ddbuild.table import KeptTable, Samples, TableError, count_rows, read_schema
+from ddbuild.table import TableError
+
+if TYPE_CHECKING:
+    from ddbuild.table import KeptTable, Samples
 
 __all__ = ["KeptResult", "find_kept", "list_units", "note_kept"]
 
@@ -88,13 +93,13 @@ def _open(result: ActionResult, scheme: CellScheme, cache: Cache, samples: Sampl
         return None
     try:
         sheets: list[tuple[Path, ...]] = [(_fetch_output(result, cache),)]
-        there = set(read_schema(sheets[0][0]))
-        if any(own not in there for pairs in columns.values() for own in pairs.values()):
-            sheets.append(tuple(_fetch_dropped(result, cache)))
-            for file in sheets[1]:
-                there |= set(read_schema(file))
-            if count_rows(list(sheets[1])) != result.rows:
-                sheets.pop()
+        there = set(table.read_schema(sheets[0][0]))
+        wanted = {own for pairs in columns.values() for own in pairs.values()} | scheme.seed_reads()
+        if not wanted <= there and any(name.startswith(_DROPPED) for name in result.files):
+            dropped = tuple(_fetch_dropped(result, cache))
+            if table.count_rows(dropped) == result.rows:
+                sheets.append(dropped)
+                there |= set.intersection(*(set(table.read_schema(file)) for file in dropped))
         origins = None
         if result.samples is not None:
             cache.verify(result.samples)
@@ -108,24 +113,28 @@ def _open(result: ActionResult, scheme: CellScheme, cache: Cache, samples: Sampl
                 numbers[unit] = samples.read(origins, own, result.rows, f"{result.key} {result.digest} {own}")
     except (CacheMissError, TableError, OSError):
         return None
-    return KeptTable(rows=result.rows, sheets=tuple(sheets), names=names, samples=numbers) if numbers else None
+    return table.KeptTable(rows=result.rows, sheets=tuple(sheets), names=names, samples=numbers) if numbers else None
 
 
 def _pair_units(result: ActionResult, scheme: CellScheme) -> dict[str, dict[str, str]]:
     """Return for each unit that `result` has cells of the names of its columns there, by their names here.
 
-    Of several units of one recipe the k-th one gets the k-th.
+    Of several units of one recipe each one gets that of its own name, and the k-th one of the others the k-th.
     """
     kept: dict[str, list[Unit]] = {}
     for each in result.units:
         kept.setdefault(each.recipe, []).append(each)
+    units = [unit for unit in scheme.units if unit.is_reusable]
     pairs = {}
-    for unit in scheme.units:
-        if unit.is_reusable and kept.get(unit.recipe):
-            own = kept[unit.recipe].pop(0)
-            if len(own.columns) == len(unit.columns):
+    for of_own_name in (True, False):
+        for unit in units:
+            left = kept.get(unit.recipe, [])
+            fit = [each for each in left if len(each.columns) == len(unit.columns)]
+            own = next((each for each in fit if not of_own_name or each.columns == list(unit.columns)), None)
+            if own is not None and unit.name not in pairs:
+                left.remove(own)
                 pairs[unit.name] = dict(zip(unit.columns, own.columns, strict=True))
-    return pairs
+    return {unit.name: pairs[unit.name] for unit in units if unit.name in pairs}
 
 
 def _fetch_output(result: ActionResult, cache: Cache) -> Path:

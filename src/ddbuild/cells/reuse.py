@@ -6,12 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ddbuild import table
 from ddbuild.cache import Cache
+from ddbuild.cells.counts import ReuseCounts
 from ddbuild.cells.kept import KeptResult, find_kept
 from ddbuild.designer import CellScheme, CellUnit
-from ddbuild.table import CellGroup, CellMatch, Samples, UnitColumns, match_cells, number_cycle
+
+if TYPE_CHECKING:
+    from ddbuild.table import CellGroup, CellMatch, Samples
 
 __all__ = ["Reuse", "SeedRows", "find_reuse", "number_seed_rows"]
 
@@ -54,7 +58,7 @@ class Reuse:
         kept = self.kept[0].table.rows
         return (
             all(
-                (numbers[:kept] == number_cycle(0, kept, kept)).all() and (numbers[kept:] < 0).all()
+                (numbers[:kept] == table.number_cycle(0, kept, kept)).all() and (numbers[kept:] < 0).all()
                 for numbers in self.match.sources.values()
                 if kept < self.rows
             )
@@ -67,26 +71,22 @@ class Reuse:
         return sum(self.match.count_kept(unit.name) for unit in self.scheme.units)
 
     @property
-    def units_to_make(self) -> list[CellUnit]:
-        """The units that some row lacks."""
-        return [unit for unit in self.scheme.units if self.match.count_kept(unit.name) < self.rows]
-
-    @property
-    def requests(self) -> int:
-        """How often models have to be asked, as far as that is known before."""
-        return self._count(lambda kept: self.rows - kept)
-
-    @property
-    def requests_saved(self) -> int:
-        """How often models need not be asked."""
-        return self._count(lambda kept: kept)
+    def counts(self) -> ReuseCounts:
+        """It all in figures."""
+        kept = {unit: self.match.count_kept(unit.name) for unit in self.scheme.units}
+        return ReuseCounts(
+            rows=self.rows,
+            rows_new=self.rows_to_make,
+            columns=sum(len(unit.makers) for unit in kept),
+            columns_new=sum(len(unit.makers) for unit in kept if kept[unit] < self.rows),
+            cells_kept=self.cells_kept,
+            requests=sum(unit.requests * (self.rows - count) for unit, count in kept.items()),
+            requests_saved=sum(unit.requests * count for unit, count in kept.items()),
+        )
 
     def units(self, names: Sequence[str]) -> list[CellUnit]:
         """Return the units of these names."""
         return [unit for unit in self.scheme.units if unit.name in names]
-
-    def _count(self, cells: Any) -> int:
-        return sum(unit.requests * cells(self.match.count_kept(unit.name)) for unit in self.scheme.units)
 
 
 def number_seed_rows(file: Path, seed_rows: int, rows: int, selection: Any = None) -> SeedRows:
@@ -98,7 +98,7 @@ def number_seed_rows(file: Path, seed_rows: int, rows: int, selection: Any = Non
     if chosen is not None and hasattr(chosen, "to_index_range"):
         chosen = chosen.to_index_range(seed_rows)
     start, end = (0, seed_rows - 1) if chosen is None else (chosen.start, chosen.end)
-    return SeedRows(file, number_cycle(start, end - start + 1, rows))
+    return SeedRows(file, table.number_cycle(start, end - start + 1, rows))
 
 
 def find_reuse(
@@ -109,15 +109,21 @@ def find_reuse(
     Raises:
         TableError: the seed cannot be read.
     """
-    samples = Samples()
+    samples = table.Samples()
     kept = find_kept(scheme, cache, samples, renewal=renewal)
     if not kept:
         return None
     units = [
-        UnitColumns(columns=unit.columns, kinds=unit.kinds, reads=unit.reads, is_reusable=unit.is_reusable)
+        table.UnitColumns(
+            columns=unit.columns,
+            kinds=unit.kinds,
+            reads=unit.reads,
+            is_reusable=unit.is_reusable,
+            recipe=unit.recipe,
+        )
         for unit in scheme.units
     ]
-    match = match_cells(
+    match = table.match_cells(
         units, rows, seed.file if seed else None, seed.numbers if seed else None, [each.table for each in kept]
     )
     reuse = Reuse(scheme, kept, match, samples)

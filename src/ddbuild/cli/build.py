@@ -27,6 +27,8 @@ __all__ = ["command", "print_plan"]
 @click.option("-n", "--dry-run", is_flag=True, help="Only say what would run, as `ddbuild plan` does.")
 @click.option("-j", "--jobs", type=WholeNumber(1), metavar="N", help="Run so many targets at once.")
 @click.option("-k", "--keep-going", is_flag=True, help="After a failure, go on with what does not depend on it.")
+@click.option("--no-reuse", is_flag=True, help="Ask for every cell of what has to run anew.")
+@click.option("--retry-lost", is_flag=True, help="Ask again for the rows that the named stages lost.")
 @override_option
 @click.pass_obj
 def command(
@@ -35,6 +37,8 @@ def command(
     dry_run: bool,
     jobs: int | None,
     keep_going: bool,
+    no_reuse: bool,
+    retry_lost: bool,
     overrides: tuple[str, ...],
 ) -> int:
     """Build targets and what they need, from the caches where possible.
@@ -55,11 +59,12 @@ def command(
     if not targets:
         raise UsageError("no target was named", hint="`ddbuild //...` builds everything")
     if dry_run:
-        return print_plan(call, targets, overrides)
+        return print_plan(call, targets, overrides, no_reuse=no_reuse, retry_lost=retry_lost)
     with Interruption(call.progress, lambda: _write_abandoned(call)) as interruption:
-        opened = call.open({"build.jobs": jobs})
+        opened = call.open({"build.jobs": jobs, "build.reuse": False if no_reuse else None})
         settings = opened.settings.build
         session = open_overridden(opened, overrides) if overrides else opened.session
+        session.retry_lost = retry_lost
         labels = choose_targets(opened, targets)
         running = session.start(
             labels,
@@ -76,12 +81,20 @@ def command(
     return result.exit_code
 
 
-def print_plan(call: Call, targets: tuple[str, ...], overrides: tuple[str, ...] = ()) -> int:
+def print_plan(
+    call: Call,
+    targets: tuple[str, ...],
+    overrides: tuple[str, ...] = (),
+    *,
+    no_reuse: bool = False,
+    retry_lost: bool = False,
+) -> int:
     """Print what a build of `targets` would do, and return the exit code."""
     from ddbuild.report.plan_text import say_plan  # a build has no plan to print
 
-    opened = call.open()
+    opened = call.open({"build.reuse": False if no_reuse else None})
     session = open_overridden(opened, overrides)
+    session.retry_lost = retry_lost
     labels = choose_targets(opened, targets)
     session.check_overrides(labels)
     started = time.monotonic()

@@ -249,8 +249,10 @@ class _Describer:
 
     def _function_reads(self, column: Any) -> frozenset[str] | None:
         function = column.generator_function
-        # The decorator's own wrapper hands on what it gets.
-        return find_row_reads(getattr(function, "__wrapped__", function))
+        # Data Designer's own wrapper hands on what it gets; one of somebody else may read more.
+        if getattr(function, "__globals__", {}).get("__name__") == "data_designer.config.custom_column":
+            function = function.__wrapped__
+        return find_row_reads(function)
 
     # Recipes
 

@@ -63,6 +63,11 @@ def check_scalars(values: Mapping[str, Any]) -> None:
         isinstance(min_yield, bool) or not isinstance(min_yield, (int, float)) or not 0 <= min_yield <= 1
     ):
         raise PipelineError("Stage min_yield must be a number from 0 to 1.")
+    reuse = values["reuse"]
+    if reuse not in ("auto", "off") and not (
+        isinstance(reuse, Mapping) and all(isinstance(k, str) and isinstance(v, bool) for k, v in reuse.items())
+    ):
+        raise PipelineError("Stage reuse must be 'auto', 'off', or True or False for columns.")
 
 
 def check_output(output: object, config_processors: Sequence[Any], output_processors: Sequence[Any]) -> str:

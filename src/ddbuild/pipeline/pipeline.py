@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ddbuild.building.api import make_session
 from ddbuild.building.events import Event, Listener, TargetFinished, TargetStarted
@@ -118,6 +118,7 @@ class Pipeline:
         sampling_strategy: Any = None,
         selection_strategy: Any = None,
         min_yield: float | None = None,
+        reuse: Literal["auto", "off"] | Mapping[str, bool] = "auto",
         version: str | None = None,
         salt: str | None = None,
     ) -> Pipeline:
@@ -139,6 +140,8 @@ class Pipeline:
             sampling_strategy: How seed rows are drawn, a SamplingStrategy of Data Designer; left out, in their order.
             selection_strategy: Which seed rows are drawn from, an IndexRange or PartitionBlock of Data Designer.
             min_yield: The share of the requested rows that is enough; left out, that of the settings, 0.9.
+            reuse: "off" asks for every row anew; a mapping says of columns that they are made row by row and without
+                effects of their own, where that cannot be told (True), or are never reused (False).
             version: Stands in for functions that cannot be hashed.
             salt: Any text; another one asks for everything again.
 
@@ -177,6 +180,7 @@ class Pipeline:
             output_processors=clone_processors(processors),
             allow_empty=allow_empty,
             min_yield=self._settings.build.min_yield if min_yield is None else float(min_yield),
+            reuse=reuse if isinstance(reuse, str) else dict(reuse),
             version=version,
             salt=salt,
         )

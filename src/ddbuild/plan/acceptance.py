@@ -30,20 +30,24 @@ class Found:
     next_retry: int
 
 
-def find_accepted(cache: Cache, key: Key, target: Target, *, is_output: bool) -> Found:
-    """Return the first result kept under `key` that the target's policies take.
+def find_accepted(cache: Cache, key: Key, target: Target, *, is_output: bool, whole: bool = False) -> Found:
+    """Return the result kept under `key` that has lost the fewest rows, of those that the target's policies take.
 
-    `is_output` says that the result would be the target's output, which alone must not be empty.
+    `is_output` says that the result would be the target's output, which alone must not be empty. A `whole` one is
+    wanted where what a short one has lost is to be asked for again.
     """
     rejected: ActionResult | None = None
+    best: tuple[ActionResult | None, TierName] = (None, "local")
     retry = 0
     while (found := cache.lookup(key, retry)) is not None:
-        result, tier = found
-        if is_accepted(result, target, is_output=is_output):
-            return Found(result, tier, rejected, retry)
-        rejected = result
-        retry += 1
-    return Found(None, "local", rejected, retry)
+        kept, retry = found[0], retry + 1
+        if not is_accepted(kept, target, is_output=is_output) or (whole and kept.rows_lost):
+            rejected = kept
+        elif best[0] is None or kept.rows_lost < best[0].rows_lost:
+            best = found
+        if best[0] is not None and not best[0].rows_lost:
+            break
+    return Found(*best, rejected, retry)
 
 
 def is_accepted(result: ActionResult, target: Target, *, is_output: bool) -> bool:

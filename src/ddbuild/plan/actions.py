@@ -167,7 +167,8 @@ class ActionCompiler:
             for position, file in enumerate(files)
         ]
         parts.append(Part("format", "", digest_of(format)))
-        return Action(source.label, "source", (*parts, *self._common(source)), ())
+        called = {f"file {position:06d}": file.name for position, file in enumerate(files)}
+        return Action(source.label, "source", (*parts, *self._common(source)), (), names=called)
 
     def _compile_override(self, source: Source) -> Action:
         # Not a source's parts: what was overridden says so in its provenance, also where a source has the same file.
@@ -178,7 +179,8 @@ class ActionCompiler:
             for position, file in enumerate(files)
         ]
         parts.append(Part("format", "", digest_of(format)))
-        return Action(source.label, "source", tuple(parts), ())
+        called = {f"override {position:06d}": file.name for position, file in enumerate(files)}
+        return Action(source.label, "source", tuple(parts), (), names=called)
 
     def _compile_transform(self, transform: Transform) -> Action:
         parts = self._function_parts("function", transform.function, transform.label, transform.version)

@@ -19,7 +19,8 @@ class Reason:
 
     `part` is a key part's kind, or one of `new` (never built here), `gone` (the key is known, its result is not in
     the cache), `parent` (an input has other content), `role` (an input of the same content is used as something
-    else), `policy` (`min_yield` or `allow_empty` turned the kept one down), `forced`.
+    else), `policy` (`min_yield` or `allow_empty` turned the kept one down), `lost` (rows that it lost are asked for
+    again), `forced`.
     """
 
     part: str

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 
 from ddbuild.cache import Cache
 from ddbuild.cache.result import ActionResult
+from ddbuild.designer import NotRowWise
 from ddbuild.digest import Digest, Key
 from ddbuild.graph.graph import TargetGraph
 from ddbuild.graph.targets import Stage, Target
@@ -35,12 +36,16 @@ __all__ = ["ActionPlan", "Plan", "Planner", "TargetPlan", "is_output"]
 
 @dataclass(slots=True)
 class ActionPlan:
-    """One action with its keys and its decision; `content_key` is None while a parent's content is not known."""
+    """One action with its keys and its decision; `content_key` is None while a parent's content is not known.
+
+    A result that has lost rows does not count where a `whole` one is wanted.
+    """
 
     action: Action
     deep_key: Key
     content_key: Key | None = None
     decision: Decision = field(default_factory=lambda: Miss(()))
+    whole: bool = False
 
 
 @dataclass(slots=True)
@@ -97,14 +102,18 @@ class Planner:
         self._compiler = compiler
         self._cache = cache
         self._history = history
+        self._retried: set[Label] = set()
 
-    def plan(self, requested: Iterable[Label]) -> Plan:
+    def plan(self, requested: Iterable[Label], *, retry_lost: bool = False) -> Plan:
         """Return the decisions on `requested` and on all that they depend on.
+
+        With `retry_lost` a requested stage whose rows are made one by one runs again for those that it lost.
 
         Raises:
             GraphError: something in a target is wrong.
         """
         wanted = set(requested)
+        self._retried = wanted if retry_lost else set()
         targets: dict[Label, TargetPlan] = {}
         pins: dict[Label, Digest] = {}
         for label in self._graph.sort(self._graph.ancestors(wanted)):
@@ -122,7 +131,9 @@ class Planner:
         for action in self._compiler.compile(target):
             before = plans[-1] if plans else None
             plan = ActionPlan(
-                action, action.deep_key(_parent_key(each.label, targets, before) for each in action.inputs)
+                action,
+                action.deep_key(_parent_key(each.label, targets, before) for each in action.inputs),
+                whole=action.kind == "generate" and self._makes_rows_singly(target),
             )
             self._decide(plan, target, targets, pins, plans)
             plans.append(plan)
@@ -143,17 +154,28 @@ class Planner:
         if len(known) == len(contents):
             plan.content_key = plan.action.content_key(known, _seed_rows(plan.action, targets))
         if plan.content_key is not None and _seed_is_known(plan.action, targets):
-            found = find_accepted(self._cache, plan.content_key, target, is_output=last)
+            found = find_accepted(self._cache, plan.content_key, target, is_output=last, whole=plan.whole)
         else:
             plan.content_key = None
-            found = find_accepted(self._cache, plan.deep_key, target, is_output=last)
+            found = find_accepted(self._cache, plan.deep_key, target, is_output=last, whole=plan.whole)
             if found.result is not None and not _agrees(found.result, plan.action, contents, pins, earlier, targets):
                 found = Found(None, found.tier, None, 0)
         if found.result is not None:
             plan.decision = Hit(found.result, found.tier)
         elif found.rejected is not None:
             reason = rejection_of(found.rejected, target, is_output=last)
+            if reason is None and plan.whole:
+                reason = Reason("lost", "", f"{found.rejected.rows_lost} of {found.rejected.rows_requested}")
             plan.decision = Miss((reason,) if reason is not None else ())
+
+    def _makes_rows_singly(self, target: Target) -> bool:
+        if target.label not in self._retried or not isinstance(target, Stage):
+            return False
+        try:
+            self._compiler.cells(target)
+        except NotRowWise:
+            return False
+        return True
 
     def _give_reasons(self, plan: TargetPlan, targets: dict[Label, TargetPlan]) -> None:
         last: dict[str, ActionResult] | None = None

@@ -51,6 +51,8 @@ def explain(action: Action, last: ActionResult | None, contents: Mapping[Label, 
 
 
 def _name_part(action: Action, part: str, name: str) -> str:
+    if (own := action.names.get(f"{part} {name}")) is not None:
+        return own
     called = action.names.get(part)
     return name if called is None else f"{called} -> {name}" if name else called
 
@@ -66,6 +68,8 @@ def say_reason(reason: Reason) -> str:
         return f"its input `{reason.name}` {'has other rows' if reason.after else 'has to run first'}"
     if reason.part == "role":
         return f"its input `{reason.name}` has another role"
+    if reason.part == "lost":
+        return f"it lost {reason.before} rows"
     if reason.part == "policy":
         return f"`{reason.name}` does not take what is kept ({reason.before})"
     kind = reason.part.replace("_", " ")

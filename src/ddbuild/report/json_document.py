@@ -6,6 +6,7 @@ Keys and their order are part of it. What is added later goes into new keys; wha
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,8 @@ def _describe_target(target: TargetResult, root: Path) -> dict[str, Any]:
         },
         "error": _describe_target_error(target, root),
     }
+    if target.reuse is not None:
+        described["reuse"] = asdict(target.reuse)
     if target.overridden is not None:
         described["overridden"] = _say_place(target.overridden, root)
     return described

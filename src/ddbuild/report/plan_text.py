@@ -10,7 +10,7 @@ from ddbuild.plan.decision import Hit, Miss, Undecided
 from ddbuild.plan.planner import Plan, TargetPlan
 from ddbuild.plan.reasons import say_reason
 from ddbuild.report.ink import Ink
-from ddbuild.report.summary import say_overridden
+from ddbuild.report.summary import say_overridden, say_reuse
 from ddbuild.report.totals import count_totals
 from ddbuild.report.wording import count, list_words, say_label, say_message, say_path
 
@@ -33,8 +33,9 @@ def say_plan(plan: Plan, described: BuildResult, ink: Ink, here: Path | None = N
     else:
         summary = f"{len(stale):,} of {count(len(targets), 'target')} to build"
         if undecided:
-            summary += f", {len(undecided):,} not decided before"
-    if saved := totals.requests_saved + sum(_count_kept_requests(each) for each in stale):
+            summary += f", {len(undecided):,} more that may have to be"
+    reused = sum(each.reuse.requests_saved for each in described.targets.values() if each.reuse is not None)
+    if saved := totals.requests_saved + reused + sum(_count_kept_requests(each) for each in stale):
         summary += f"; {count(saved, 'LLM request')} not needed"
     overridden = [
         say_overridden(label, place, ink, here)
@@ -61,6 +62,8 @@ def _say_target(target: TargetPlan, described: BuildResult, ink: Ink, width: int
     reasons = [say_message(say_reason(reason)) for reason in target.reasons]
     if kept:
         reasons.append(f"its {list_words(kept)} step {'is' if len(kept) == 1 else 'are'} kept")
+    if (reuse := described.targets[target.label].reuse) is not None:
+        reasons.append(say_reuse(reuse))
     if place is not None:
         reasons.insert(0, f"overridden by a person: {say_path(place, here)}")
     first, *rest = reasons or [f"this {kind_of(target.target)} has no result"]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ddbuild.building.results import BuildResult, TargetResult
+from ddbuild.cells import ReuseCounts
 from ddbuild.label import Label
 from ddbuild.plan.reasons import say_reason
 from ddbuild.report.errors import say_error
@@ -15,7 +16,7 @@ from ddbuild.report.logs import find_log, read_last_lines
 from ddbuild.report.totals import Totals, count_totals
 from ddbuild.report.wording import count, list_words, say_duration, say_label, say_message, say_path
 
-__all__ = ["say_lost_rows", "say_overridden", "say_summary"]
+__all__ = ["say_lost_rows", "say_overridden", "say_reuse", "say_summary"]
 
 _WITH_ROWS = ("hit", "cutoff", "built", "completed_empty")
 _MOST_LINES = 10
@@ -40,6 +41,7 @@ def say_summary(
     if not quiet:
         lines += _say_requested(result.requested, here)
         lines += [say_overridden(label, place, ink, here) for label, place in result.overridden.items()]
+        lines += [line for each in targets for line in _say_reused(each, verbose)]
     lines += [say_lost_rows(each, ink) for each in targets if each.rows_lost]
     lines += _say_empty(targets, ink)
     lines += _say_not_built(targets, ink)
@@ -49,6 +51,13 @@ def say_summary(
     if totals.interrupted:
         lines.append("interrupted: the same command goes on from here; finished batches are kept")
     return "\n\n".join(block for block in [*blocks, "\n".join(lines)] if block)
+
+
+def _say_reused(target: TargetResult, verbose: bool) -> list[str]:
+    """What a stage that ran has reused; that it could reuse nothing is for those who want to know it all."""
+    if target.reuse is None or (target.reuse.reason is not None and not verbose):
+        return []
+    return [f"{say_label(target.label)}: {say_reuse(target.reuse)}"]
 
 
 def say_lost_rows(target: TargetResult, ink: Ink) -> str:
@@ -62,6 +71,20 @@ def say_lost_rows(target: TargetResult, ink: Ink) -> str:
         f"{say_label(target.label)} lost {target.rows_lost:,} of {count(target.rows_requested or 0, 'requested row')}"
     )
     return f"{ink.paint('short:', 'bold', 'yellow')} {text}" + (f": {'; '.join(reasons)}" if reasons else "")
+
+
+def say_reuse(reuse: ReuseCounts) -> str:
+    """Return what of a stage is kept and what is made anew."""
+    if reuse.reason is not None:
+        return f"reuses no cell: {say_message(reuse.reason)}"
+    if not reuse.rows_new:
+        text = f"all {count(reuse.rows, 'row')} kept"
+    else:
+        text = f"{reuse.rows_new:,} of {count(reuse.rows, 'row')} new, {reuse.columns_new:,} of "
+        text += count(reuse.columns, "column")
+    if reuse.requests or reuse.requests_saved:
+        text += f"; {count(reuse.requests, 'request')}, {reuse.requests_saved:,} reused"
+    return text
 
 
 def _say_requested(requested: list[TargetResult], here: Path) -> list[str]:

@@ -18,6 +18,8 @@ from ddbuild.source_digest.source_file import open_source
 __all__ = ["find_row_reads"]
 
 _TAKERS = frozenset({"get", "pop", "setdefault"})
+# What can read the variables of a function by their names.
+_SEERS = frozenset({"locals", "vars", "globals", "eval", "exec", "currentframe", "_getframe", "f_locals"})
 _Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 
@@ -33,7 +35,9 @@ def find_row_reads(function: Any) -> frozenset[str] | None:
         return None
     if found is None or not found.is_current or not code.co_argcount:
         return None
-    walk = _Walk(code.co_varnames[0])
+    # A name that means something else here is no copy of a row.
+    is_dict_known = "dict" not in {*code.co_varnames, *code.co_freevars, *code.co_cellvars, *function.__globals__}
+    walk = _Walk(code.co_varnames[0], is_dict_known=is_dict_known)
     walk.enter(found.node)
     return None if walk.is_lost else frozenset(walk.names)
 
@@ -41,22 +45,41 @@ def find_row_reads(function: Any) -> frozenset[str] | None:
 class _Walk:
     """Follows the row, and its copies, through one function."""
 
-    def __init__(self, row: str) -> None:
+    def __init__(self, row: str, *, is_dict_known: bool) -> None:
         self._rows = {row}
+        self._is_dict_known = is_dict_known
         self.names: set[str] = set()
         self.is_lost = False
 
     def enter(self, function: _Function) -> None:
         body = [ast.Return(function.body)] if isinstance(function, ast.Lambda) else function.body
-        # A name may be bound further down than where it is read, in a loop.
-        for node in body:
-            for each in ast.walk(node):
-                if isinstance(each, ast.Assign) and self._is_row(each.value):
-                    self._rows.update(target.id for target in each.targets if isinstance(target, ast.Name))
-                elif isinstance(each, (ast.AnnAssign, ast.NamedExpr)) and each.value and self._is_row(each.value):
-                    self._rows.update([each.target.id] if isinstance(each.target, ast.Name) else [])
+        nodes = [each for node in body for each in ast.walk(node)]
+        # A name may be bound further down than where it is read: in a loop, or in a function inside.
+        known = 0
+        while known < len(self._rows):
+            known = len(self._rows)
+            for each in nodes:
+                self._bind(each)
+        for each in nodes:
+            self.is_lost |= self._is_shared(each)
         for node in body:
             self._visit(node)
+
+    def _bind(self, node: ast.AST) -> None:
+        if self._binds_row(node):
+            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+            self._rows.update(target.id for target in targets if isinstance(target, ast.Name))
+
+    def _binds_row(self, node: ast.AST) -> bool:
+        if not isinstance(node, (ast.Assign, ast.AnnAssign, ast.NamedExpr)):
+            return False
+        return node.value is not None and self._is_row(node.value)
+
+    def _is_shared(self, node: ast.AST) -> bool:
+        """Whether somebody else can see a name of the row."""
+        if isinstance(node, (ast.Global, ast.Nonlocal)):
+            return bool(self._rows.intersection(node.names))
+        return isinstance(node, ast.ClassDef) and any(map(self._binds_row, ast.walk(node)))
 
     def _visit(self, node: ast.AST) -> None:
         if isinstance(node, ast.Return) and node.value is not None and self._is_row(node.value):
@@ -69,7 +92,8 @@ class _Walk:
             self.is_lost |= not isinstance(node.target, ast.Name)
             self._visit_copy(node.value)
         elif isinstance(node, ast.Subscript) and self._is_name(node.value):
-            self._take(node.slice, is_read=not isinstance(node.ctx, (ast.Store, ast.Del)))
+            # What is deleted has to be there.
+            self._take(node.slice, is_read=not isinstance(node.ctx, ast.Store))
         elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Subscript):
             if self._is_name(node.target.value):
                 self._take(node.target.slice, is_read=True)
@@ -83,9 +107,7 @@ class _Walk:
             self._take(node.left, is_read=True) if known else self._lose()
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
             self._visit_inner(node)
-        elif self._is_name(node) or (
-            isinstance(node, ast.Name) and node.id in ("locals", "vars", "globals", "eval", "exec")
-        ):
+        elif self._is_name(node) or _name_of(node) in _SEERS:
             self._lose()
         else:
             for child in ast.iter_child_nodes(node):
@@ -124,12 +146,16 @@ class _Walk:
                 if name is not None:
                     self._visit(name)
                     self._visit(value)
-                elif not self._is_row(value):
+                elif self._is_row(value):
+                    self._visit_copy(value)
+                else:
                     self._visit(value)
         elif isinstance(node, ast.BinOp):
             self._visit_copy(node.left)
             self._visit(node.right)
         elif isinstance(node, ast.Call):
+            for each in node.args:
+                self._visit_copy(each)
             for keyword in node.keywords:
                 self._visit(keyword.value)
 
@@ -148,6 +174,7 @@ class _Walk:
             return (
                 isinstance(node.func, ast.Name)
                 and node.func.id == "dict"
+                and self._is_dict_known
                 and len(node.args) == 1
                 and self._is_row(node.args[0])
             )
@@ -164,3 +191,9 @@ class _Walk:
 
     def _lose(self) -> None:
         self.is_lost = True
+
+
+def _name_of(node: ast.AST) -> str | None:
+    if isinstance(node, ast.Name):
+        return node.id
+    return node.attr if isinstance(node, ast.Attribute) else None

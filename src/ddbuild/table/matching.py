@@ -35,12 +35,16 @@ Numbers = Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitColumns:
-    """Columns that are made together, each with the kind of its values; `reads` are columns of the seed or of units."""
+    """Columns that are made together, each with the kind of its values; `reads` are columns of the seed or of units.
+
+    Units of one `recipe` may have the same samples; a read column may also be absent.
+    """
 
     columns: tuple[str, ...]
     kinds: tuple[ValueKind, ...]
     reads: tuple[str, ...]
     is_reusable: bool = True
+    recipe: str = ""
 
     @property
     def name(self) -> str:
@@ -175,6 +179,7 @@ class _Matcher:
         self._starts = np.cumsum([0, *(each.rows for each in kept)])
         self._made = {column: unit for unit in units for column in unit.columns}
         self._sources: dict[str, Numbers] = {}
+        self._given: dict[str, list[Numbers]] = {}
 
     def match(self) -> CellMatch:
         """Number the seed's values, pair the rows, and go through the units."""
@@ -246,6 +251,8 @@ class _Matcher:
         for name in unit.reads:
             if name in self._kept_numbers:
                 is_kept &= self._kept_numbers[name] >= 0
+            elif name not in self._made:
+                is_kept &= self._find_without(name)
         is_open = np.ones(self._rows, dtype=bool)
         for name in unit.reads:
             if name in self._made:
@@ -253,19 +260,22 @@ class _Matcher:
         own = np.flatnonzero(is_open & (self._pairs >= 0))
         own = own[is_kept[self._pairs[own]]]
         own = own[self._agree(unit, own, self._pairs[own])]
-        # Two kept rows may hold one sample: where a result was put together from another.
-        _, first = np.unique(samples[self._pairs[own]], return_index=True)
-        own = own[np.sort(first)]
+        given = self._given.setdefault(unit.recipe or unit.name, [])
+        own = own[_find_fresh(samples[self._pairs[own]], given)]
         sources[own] = self._pairs[own]
         new = np.flatnonzero(is_open & (sources < 0))
         kept = np.flatnonzero(is_kept)
-        kept = kept[~np.isin(samples[kept], samples[sources[own]])]
-        _, first = np.unique(samples[kept], return_index=True)
-        kept = kept[np.sort(first)]
+        kept = kept[_find_fresh(samples[kept], [*given, samples[sources[own]]])]
         if len(new) and len(kept):
             here, there = self._pair_inputs(unit, new, kept)
             sources[here] = there
+        given.append(samples[sources[sources >= 0]])
         return sources
+
+    def _find_without(self, name: str) -> Any:
+        """Whether each of the kept rows has no column `name`."""
+        has = [any(name in read_schema(file) for sheet in table.sheets for file in sheet[:1]) for table in self._kept]
+        return ~np.repeat(np.array(has, dtype=bool), [table.rows for table in self._kept])
 
     def _agree(self, unit: UnitColumns, new: Numbers, kept: Numbers) -> Any:
         """Whether each of the new rows has the inputs that the kept row beside it had."""
@@ -359,6 +369,19 @@ class _Matcher:
                 stack += [each for name in reader.columns for each in readers[name]]
             changed |= bool(len(lost))
         return changed
+
+
+def _find_fresh(samples: Numbers, given: Sequence[Numbers]) -> Numbers:
+    """Return the places of samples that are not `given`, of each its first one.
+
+    Two kept rows may hold one sample, where a result was put together from another.
+    """
+    _, first = np.unique(samples, return_index=True)
+    places = np.sort(first)
+    for each in given:
+        if len(each):
+            places = places[~np.isin(samples[places], each)]
+    return places
 
 
 def _combine(columns: Sequence[Numbers], length: int = 0) -> Numbers:

@@ -57,6 +57,7 @@ def stage(
     output_processors: Sequence[Any] = (),
     allow_empty: bool = False,
     min_yield: float | None = None,
+    reuse: Literal["auto", "off"] | Mapping[str, bool] = "auto",
     version: str | None = None,
     salt: str | None = None,
     **unknown: Any,
@@ -81,6 +82,8 @@ def stage(
         output_processors: Processors that run on the finished rows.
         allow_empty: Whether no rows at all are a good result.
         min_yield: The share of the requested rows that is enough; left out, the workspace's.
+        reuse: "off" asks for every row anew. A mapping says of columns, `{"notes": True}`, that they are made row by
+            row and without effects of their own, where ddbuild cannot tell; with False they are never reused.
         version: Stands in for functions that cannot be hashed.
         salt: Any text; another one makes other keys.
 

@@ -70,6 +70,7 @@ class Graph(TargetGraph):
         output_processors: Sequence[Any] = (),
         allow_empty: bool = False,
         min_yield: float | None = None,
+        reuse: Literal["auto", "off"] | Mapping[str, bool] = "auto",
         version: str | None = None,
         salt: str | None = None,
         **unknown: Any,

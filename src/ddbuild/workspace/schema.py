@@ -77,6 +77,9 @@ _SHAPES: Mapping[str, Any] = {
     },
     "allow_empty": _FLAG,
     "min_yield": {"type": "number", "minimum": 0, "maximum": 1},
+    "reuse": {
+        "anyOf": [{"enum": ["auto", "off", False]}, {"type": "object", "additionalProperties": {"type": "boolean"}}]
+    },
     "version": _TEXT,
     "salt": _TEXT,
     "files": {"anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}]},

@@ -49,7 +49,10 @@ class CacheSettings(BaseModel):
 
 
 class BuildSettings(BaseModel):
-    """How builds run; `min_yield` is the default of stages that say nothing, `salt` goes into every key."""
+    """How builds run; `min_yield` is the default of stages that say nothing, `salt` goes into every key.
+
+    Without `reuse` a stage that has to run asks for all its cells.
+    """
 
     model_config = _RULES
 
@@ -59,6 +62,7 @@ class BuildSettings(BaseModel):
     key_endpoints: Annotated[bool, Field(description="true or false")] = False
     salt: Annotated[str | None, Field(description="a text")] = None
     min_yield: Annotated[float, Field(ge=0, le=1, description="a number from 0 to 1")] = 0.9
+    reuse: bool = True
 
 
 class DesignerSettings(BaseModel):

@@ -38,6 +38,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
         "output_processors",
         "allow_empty",
         "min_yield",
+        "reuse",
         "version",
         "salt",
     ),
@@ -91,10 +92,23 @@ def make_stage(name: object, fields: Fields, build_file: BuildFile) -> Stage:
         output_processors=_read_processors(fields),
         allow_empty=fields.flag("allow_empty"),
         min_yield=build_file.min_yield if min_yield is None else min_yield,
+        reuse=_read_reuse(fields),
         version=fields.text("version"),
         salt=fields.text("salt"),
         location=fields.where(None),
     )
+
+
+def _read_reuse(fields: Fields) -> Literal["auto", "off"] | Mapping[str, bool]:
+    value = fields.values.get("reuse", "auto")
+    if value in ("auto", "off"):
+        return cast(Literal["auto", "off"], value)
+    if value is False and fields.syntax == "yaml":
+        # What YAML makes of a plain `off`.
+        return "off"
+    if isinstance(value, Mapping) and all(isinstance(k, str) and isinstance(v, bool) for k, v in value.items()):
+        return dict(value)
+    raise fields.wrong("reuse", '"auto", "off", or true or false for columns', value)
 
 
 def make_source(name: object, fields: Fields, build_file: BuildFile) -> Source:

@@ -100,6 +100,7 @@ class _Writer:
             "output_processors": [dump_processor(each, subject=subject) for each in stage.output_processors],
             "allow_empty": stage.allow_empty or None,
             "min_yield": None if stage.min_yield == self._min_yield else stage.min_yield,
+            "reuse": None if stage.reuse == "auto" else stage.reuse if stage.reuse == "off" else dict(stage.reuse),
             "version": stage.version,
         }
 
