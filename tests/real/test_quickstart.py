@@ -106,6 +106,50 @@ def test_quickstart_asks_the_model_once_and_never_again(tmp_path):
     assert len(quickstart.read_rows()) == made["rows_requested"] - made["rows_lost"]
 
 
+ONE_STAGE = """
+
+def quiz():
+    config = questions()
+    config.add_column(pick("job", "baker", "nurse"))
+    config.add_column(pick("hobby", "chess", "hiking"))
+    for column in judged().get_column_configs():
+        config.add_column(column)
+    return config
+
+
+stage("quiz", config=quiz, num_records=2)
+"""
+
+
+@pytest.mark.real
+def test_an_edited_judge_judges_the_questions_that_are_there(tmp_path):
+    quickstart = Quickstart(tmp_path)
+    build_file = quickstart.root / "BUILD.py"
+    build_file.write_text(build_file.read_text() + ONE_STAGE)
+    with EmbeddedModel() as model:
+        first = json.loads(quickstart.run("build", "//quiz", "--json", url=model.url))
+        before = json.loads(quickstart.run("show", "//quiz", "--json"))["rows"]
+        quickstart.edit("BUILD.py", "How clear is this question", "In plain words, how clear is this question")
+        second = json.loads(quickstart.run("build", "//quiz", "--json", url=model.url))
+    quiz = find_target(second, "//:quiz")
+    assert quiz["reuse"] == {
+        "rows": 2,
+        "rows_new": 2,
+        "columns": 6,
+        "columns_new": 2,
+        "cells_kept": 8,
+        "requests": 2,
+        "requests_saved": 2,
+        "reason": None,
+    }
+    # A judgement that cannot be read is asked for once more.
+    assert 2 <= quiz["usage"]["requests"] < find_target(first, "//:quiz")["usage"]["requests"] + 2
+    after = json.loads(quickstart.run("show", "//quiz", "--json"))["rows"]
+    kept = ("job", "hobby", "topic", "question")
+    assert [[row[name] for name in kept] for row in after] == [[row[name] for name in kept] for row in before]
+    assert [row["judgement"] for row in after] != [row["judgement"] for row in before]
+
+
 def test_model_server_ends_with_its_parent():
     program = "from embedded_model import *; m = EmbeddedModel().__enter__(); print(m.url, flush=True); input()"
     parent = subprocess.Popen(
