@@ -118,6 +118,10 @@ class CellRuns:
         """
         self._report()
         runs = await asyncio.gather(*(self._run_group(*each) for each in enumerate(self._reuse.groups)))
+        for run in runs:
+            if run.error is not None and run.error.provider_trouble:
+                # What the other runs have made is still in the folder.
+                raise run.error
         return await asyncio.to_thread(self._assemble, runs)
 
     def drop_short_batches(self) -> None:
