@@ -64,6 +64,53 @@ def check(folder, shared, *, must_have=None):
     assert not list(folder.rglob("quarantine/*")) or text != "first"
 
 
+def publish_to_one_tier(folder, disk):
+    publish(open_cache(folder, shared=False, disk=disk), KEY, "first", deep_key=DEEP)
+
+
+def publish_to_two_tiers(folder, disk):
+    publish(open_cache(folder, disk=disk), KEY, "first", deep_key=DEEP)
+
+
+def lose_to_the_team(folder, disk):
+    publish(open_cache(folder, "there", disk=QuickDisk()), KEY, "other", deep_key=DEEP)
+    publish(open_cache(folder, "here", disk=disk), KEY, "first", deep_key=DEEP)
+
+
+def take_from_the_team(folder, disk):
+    publish(open_cache(folder, "there", disk=QuickDisk()), KEY, "first", deep_key=DEEP)
+    cache = open_cache(folder, "here", disk=disk)
+    assert read_text(cache, cache.lookup(DEEP)[0]) == "first"
+
+
+def publish_over_damage(folder, disk):
+    before = open_cache(folder, disk=QuickDisk())
+    result = publish(before, KEY, "lost", deep_key=DEEP)
+    for tier in (before.local, before.shared):
+        tier.blob_path(result.output).unlink()
+        tier.layout.action(DEEP).unlink()
+        tier.layout.action(DEEP).write_bytes(b"{")
+    publish(open_cache(folder, disk=disk), KEY, "first", deep_key=DEEP)
+
+
+CRASHED = {
+    "a first publish, local tier only": publish_to_one_tier,
+    "a first publish, both tiers": publish_to_two_tiers,
+    "a publish that loses to the team": lose_to_the_team,
+    "a publish over a damaged result": publish_over_damage,
+    "a hit that is taken from the team": take_from_the_team,
+}
+"""What is crashed at each call, under the name that docs/faults.md has for it."""
+
+
+def count_calls(act):
+    """Return how many calls change the disk when nothing crashes: so many crash points there are."""
+    disk = CrashingDisk(10**9)
+    with make_quick_folder() as folder:
+        act(folder, disk)
+    return disk.count
+
+
 def crash_at_each_call(tmp_path, make_disk, act, after):
     """Run `act` with a disk that dies at its call 0, 1, 2, ... until it gets through; return how many that were."""
     number = 0
@@ -86,54 +133,37 @@ def crash_at_each_call(tmp_path, make_disk, act, after):
 
 @pytest.mark.parametrize("shared", [False, True], ids=["one tier", "two tiers"])
 def test_kill_at_each_call_of_a_first_publish(tmp_path, shared):
-    def act(folder, disk):
-        publish(open_cache(folder, shared=shared, disk=disk), KEY, "first", deep_key=DEEP)
+    act = publish_to_two_tiers if shared else publish_to_one_tier
 
     def after(folder, disk, got_through):
         check(folder, shared, must_have="first" if got_through else None)
 
-    assert crash_at_each_call(tmp_path, CrashingDisk, act, after) > (90 if shared else 45)
+    assert crash_at_each_call(tmp_path, CrashingDisk, act, after) == count_calls(act) > (90 if shared else 45)
 
 
 def test_kill_at_each_call_of_a_publish_that_loses_to_the_team(tmp_path):
-    def act(folder, disk):
-        publish(open_cache(folder, "there", disk=QuickDisk()), KEY, "other", deep_key=DEEP)
-        publish(open_cache(folder, "here", disk=disk), KEY, "first", deep_key=DEEP)
-
     def after(folder, disk, got_through):
         cache = open_cache(folder, "here", disk=QuickDisk())
         for key in (KEY, DEEP):
             assert read_text(cache, cache.lookup(key)[0]) == "other"
         check(folder, True, must_have="other")
 
-    assert crash_at_each_call(tmp_path, CrashingDisk, act, after) > 40
+    made = crash_at_each_call(tmp_path, CrashingDisk, lose_to_the_team, after)
+    assert made == count_calls(lose_to_the_team) > 40
 
 
 def test_kill_at_each_call_of_a_hit_from_the_team(tmp_path):
-    def act(folder, disk):
-        publish(open_cache(folder, "there", disk=QuickDisk()), KEY, "first", deep_key=DEEP)
-        cache = open_cache(folder, "here", disk=disk)
-        assert read_text(cache, cache.lookup(DEEP)[0]) == "first"
-
     def after(folder, disk, got_through):
         check(folder, True, must_have="first")
         if got_through:
             offline = open_cache(folder, "here", shared=False)
             assert read_text(offline, offline.lookup(DEEP)[0]) == "first"
 
-    assert crash_at_each_call(tmp_path, CrashingDisk, act, after) > 20
+    made = crash_at_each_call(tmp_path, CrashingDisk, take_from_the_team, after)
+    assert made == count_calls(take_from_the_team) > 20
 
 
 def test_kill_at_each_call_of_a_publish_over_a_damaged_result(tmp_path):
-    def act(folder, disk):
-        before = open_cache(folder, disk=QuickDisk())
-        result = publish(before, KEY, "lost", deep_key=DEEP)
-        for tier in (before.local, before.shared):
-            tier.blob_path(result.output).unlink()
-            tier.layout.action(DEEP).unlink()
-            tier.layout.action(DEEP).write_bytes(b"{")
-        publish(open_cache(folder, disk=disk), KEY, "first", deep_key=DEEP)
-
     def after(folder, disk, got_through):
         if got_through:
             cache = open_cache(folder, disk=QuickDisk())
@@ -145,7 +175,8 @@ def test_kill_at_each_call_of_a_publish_over_a_damaged_result(tmp_path):
         publish(open_cache(folder, disk=QuickDisk()), KEY, "second", deep_key=DEEP)
         assert open_cache(folder, "there", disk=QuickDisk()).lookup(DEEP) is not None
 
-    assert crash_at_each_call(tmp_path, CrashingDisk, act, after) > 40
+    made = crash_at_each_call(tmp_path, CrashingDisk, publish_over_damage, after)
+    assert made == count_calls(publish_over_damage) > 40
 
 
 @pytest.mark.parametrize(
@@ -158,8 +189,7 @@ def test_power_failure_at_each_call_of_a_publish(tmp_path, names, shared):
         names
     ]
 
-    def act(folder, disk):
-        publish(open_cache(folder, shared=shared, disk=disk), KEY, "first", deep_key=DEEP)
+    act = publish_to_two_tiers if shared else publish_to_one_tier
 
     def after(folder, disk, got_through):
         disk.lose_power(folder, forgets)
@@ -169,12 +199,8 @@ def test_power_failure_at_each_call_of_a_publish(tmp_path, names, shared):
 
 
 def test_power_failure_at_each_call_of_a_publish_that_loses_to_the_team(tmp_path):
-    def act(folder, disk):
-        publish(open_cache(folder, "there", disk=QuickDisk()), KEY, "other", deep_key=DEEP)
-        publish(open_cache(folder, "here", disk=disk), KEY, "first", deep_key=DEEP)
-
     def after(folder, disk, got_through):
         disk.lose_power(folder, lambda path: True)
         check(folder, True, must_have="other")
 
-    crash_at_each_call(tmp_path, ForgetfulDisk, act, after)
+    crash_at_each_call(tmp_path, ForgetfulDisk, lose_to_the_team, after)

@@ -1,6 +1,8 @@
 import errno
 import json
 import os
+import shutil
+import subprocess
 import sys
 import tempfile
 import threading
@@ -270,6 +272,41 @@ def test_shared_blobs_go_in_three_steps_with_a_grace_period_between_them(team):
     assert (second.blobs, second.freed, second.waiting) == (1, 0, result.output.size)
     assert collect(team, 4.2 * HOUR).freed == result.output.size
     assert not [path for path in team.layout.trash.rglob("*") if path.is_file()]
+
+
+def test_trash_of_a_collection_that_is_still_under_way_is_left_to_it(cache):
+    """It may have to put some of it back."""
+    blob = cache.local.put_bytes(b"nobody's")
+    collect(cache.local, grace=0)
+    script = "import sys; from ddbuild.cache.process import name_for_this_process as name; print(name()); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        name = other.stdout.readline().strip()
+        folder = cache.local.layout.trash / f"gc-1.{name}" / f"c-{blob.digest[9:11]}"
+        folder.mkdir(parents=True)
+        (folder / f"{blob.digest[11:]}.{name}").write_bytes(b"nobody's")
+        assert collect(cache.local, grace=0).waiting == blob.size
+        assert list(folder.iterdir())
+        other.communicate("end")
+    assert collect(cache.local, grace=0).freed == blob.size
+    assert not folder.exists()
+
+
+def test_trash_that_somebody_empties_under_a_collection_does_not_stop_it(tmp_path):
+    class EmptyingDisk(QuickDisk):
+        def make_folder(self, path):
+            super().make_folder(path)
+            if path.parent.name.startswith("gc-") and path.parent not in emptied:
+                emptied.append(path.parent)
+                shutil.rmtree(path.parent)
+
+    emptied = []
+    tier = Tier(tmp_path, "local", disk=EmptyingDisk())
+    keep(tier, "rows")
+    age(tier, KEY, 40 * DAY)
+    assert collect(tier, older_than=30 * DAY).blobs == 1
+    assert len(emptied) == 1
 
 
 def test_result_is_taken_away_before_its_blobs(cache):

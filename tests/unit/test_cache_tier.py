@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from cache_support import FailingDisk, QuickDisk, RecordingDisk, key_of, make_result
+from cache_support import FailingDisk, LinklessDisk, QuickDisk, RecordingDisk, key_of, make_result
 from ddbuild.cache.actions import NewerSchemaError, decode_result, encode_result
 from ddbuild.cache.cas import SourceError
 from ddbuild.cache.result import Blob
@@ -449,6 +449,84 @@ def test_blob_that_a_client_remembers_is_put_again_when_another_has_moved_it_awa
     remembered = dict(before)
     tier.put_bytes(b"first")
     assert path.read_bytes() == b"first"
+
+
+def test_damaged_result_is_moved_also_where_a_client_remembers_the_quarantine_as_missing(tmp_path):
+    """NFS: another host has made the folder, and here it stays missing until it is opened."""
+
+    class RememberingDisk(QuickDisk):
+        def rename(self, source, destination):
+            if destination.parent in missing:
+                raise FileNotFoundError(2, "remembered", str(destination))
+            super().rename(source, destination)
+
+        def open_folder(self, path):
+            super().open_folder(path)
+            missing.discard(path)
+
+    tier = Tier(tmp_path, "shared", disk=RememberingDisk())
+    missing = set()
+    keep(tier, "first")
+    overwrite(tier.layout.action(KEY), b"{")
+    tier.layout.quarantine.mkdir()
+    missing = {tier.layout.quarantine}
+    second = keep(tier, "second")
+    assert tier.read_action(KEY) == second
+    assert len(names_in(tier.layout.quarantine)) == 1
+
+
+class OvertakingDisk(LinklessDisk):
+    """Somebody else is quicker: `overtake` happens just before something is renamed into another folder."""
+
+    def __init__(self, *, links):
+        super().__init__(exclusive_renames=False)
+        self.links = links
+        self.overtake = None
+
+    def link(self, source, destination):
+        if not self.links:
+            super().link(source, destination)
+        os.link(source, destination)
+
+    def rename(self, source, destination):
+        if self.overtake is not None and source.name[:30] == KEY[2:]:
+            overtake, self.overtake = self.overtake, None
+            overtake()
+        super().rename(source, destination)
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["links", "no links"])
+def test_result_that_somebody_republishes_meanwhile_is_not_removed(tmp_path, links):
+    disk = OvertakingDisk(links=links)
+    tier, other = (Tier(tmp_path, "shared", disk=disk) for _ in range(2))
+    keep(tier, "first")
+
+    def republish():
+        assert other.remove_action(KEY)
+        keep(other, "second")
+
+    disk.overtake = republish
+    assert not tier.remove_action(KEY)
+    assert tier.read_action(KEY).output == other.put_bytes(b"second")
+    assert tier.remove_action(KEY)
+    assert tier.read_action(KEY) is None
+
+
+def test_blob_that_somebody_mends_while_it_is_verified_stays(tmp_path):
+    tier, other = (Tier(tmp_path, "shared", disk=QuickDisk()) for _ in range(2))
+    blob = tier.put_bytes(b"first")
+    overwrite(tier.blob_path(blob), b"XXXXX")
+
+    class MendingDisk(QuickDisk):
+        def close(self, fd):
+            super().close(fd)
+            if not other.has(blob) or tier.blob_path(blob).read_bytes() != b"first":
+                other.quarantine_blob(blob)
+                other.put_bytes(b"first")
+
+    assert not Tier(tmp_path, "shared", disk=MendingDisk()).verify_blob(blob)
+    assert tier.blob_path(blob).read_bytes() == b"first"
+    assert tier.verify_blob(blob)
 
 
 def test_result_is_not_taken_away_for_a_blob_that_only_seems_to_be_missing(tmp_path):

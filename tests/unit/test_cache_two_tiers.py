@@ -376,6 +376,26 @@ def test_hung_file_server_is_left_alone(team):
     assert "does not answer" in team.warnings[0]
 
 
+def test_leases_on_a_server_that_has_hung_since_are_let_expire(team):
+    hung, let_go = threading.Event(), threading.Event()
+    asked, answered = [], []
+
+    class HungDisk(QuickDisk):
+        def open_read(self, path):
+            if hung.is_set():
+                asked.append(path)
+                answered.append(let_go.wait(20))
+            return super().open_read(path)
+
+    a = team.machine("a", disk=HungDisk(), ask_seconds=0.5)
+    with a.lease(KEY), a.lease(DEEP):
+        hung.set()
+    assert len(asked) == 1 and answered == []
+    let_go.set()
+    assert len(team.warnings) == 1
+    assert "does not answer" in team.warnings[0]
+
+
 def test_team_folder_that_is_the_local_one_is_no_trouble(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "alias").symlink_to("real")

@@ -175,15 +175,16 @@ class Actions:
             raise
 
     def remove(self, key: str, retry: int = 0) -> bool:
-        """Remove what is kept under `key`, whatever state it is in; return whether there was something."""
+        """Remove what is kept under `key`, whatever state it is in; return whether there was something.
+
+        What somebody puts there meanwhile stays.
+        """
         entry = self._current(key, retry, True)
-        if entry.state is _State.ABSENT:
+        if entry.state is _State.ABSENT or entry.identity is None:
             return False
         if entry.path.name == BOXED:
-            self._take_away(entry)
-        else:
-            self._disk.unlink(entry.path)
-        return True
+            return self._take_away(entry)
+        return self._publisher.remove(entry.path, entry.identity)
 
     def _target(self, key: str, retry: int, entry: _Entry) -> Path:
         path, beside = self._layout.action(key, retry), self._beside(key, retry)
@@ -193,11 +194,10 @@ class Actions:
         path = self._layout.action(key, retry)
         return path.with_name(f"{path.stem}.schema{SCHEMA}.json")
 
-    def _take_away(self, entry: _Entry) -> None:
+    def _take_away(self, entry: _Entry) -> bool:
         if entry.path.name == BOXED:
-            self._publisher.quarantine(entry.path.parent, None)
-        else:
-            self._publisher.quarantine(entry.path, entry.identity)
+            return self._publisher.quarantine(entry.path.parent, entry.identity, inside=BOXED)
+        return self._publisher.quarantine(entry.path, entry.identity)
 
     def _current(self, key: str, retry: int, certain: bool) -> _Entry:
         entry = self._look(self._layout.action(key, retry), key, retry, certain)

@@ -49,9 +49,12 @@ class CacheMissError(CacheError):
 class CacheLease:
     """The leases on one key in the tiers that have them; a context manager."""
 
-    def __init__(self, local: Lease | None, shared: Lease | None) -> None:
+    def __init__(
+        self, local: Lease | None, shared: Lease | None, release_shared: Callable[[Lease], None] = Lease.release
+    ) -> None:
         self._local = local
         self._shared = shared
+        self._release_shared = release_shared
 
     @property
     def is_held(self) -> bool:
@@ -60,9 +63,9 @@ class CacheLease:
 
     def release(self) -> None:
         """Let others in."""
-        for lease in (self._shared, self._local):
-            if lease is not None:
-                lease.release()
+        if self._shared is not None:
+            self._release_shared(self._shared)
+        _release(self._local)
 
     def __enter__(self) -> CacheLease:
         return self
@@ -96,7 +99,9 @@ class Cache:
         self._writes_rest_until = float("-inf")
         self._lock = threading.Lock()
         self._told: set[str] = set()
+        self._told_numbers: set[int | None] = set()
         self._spoiled: set[str] = set()
+        self._unreadable: set[str] = set()
         self._greeted = False
         self._stripes = [threading.Lock() for _ in range(_STRIPES)]
         local.on_trouble = self._tell_local
@@ -188,11 +193,15 @@ class Cache:
         def counts(found: ActionResult) -> bool:
             if _gives_way(found, over):
                 return False
+            if self._is_unreadable(found):
+                raise OSError(errno.EBUSY, "somebody has just put it there")
             # Taking away a result of the team's needs more than a look: see `Cas.is_gone`.
             is_there = (lambda blob: not tier.is_gone(blob)) if may_write else tier.check
             return all((self._may_pull(tier, each) and is_there(each)) or self.local.has(each) for each in found.blobs)
 
         there = tier.read_action(kept.key, kept.retry, certain=True)
+        if there is not None and self._is_unreadable(there):
+            return kept  # to others it may be whole, so it is not taken away
         if there is not None and not counts(there):
             there = None
         if may_write:
@@ -240,7 +249,12 @@ class Cache:
         """Whether the shared tier's blob is one to take: not seen damaged, and vouched for where that is asked for."""
         if blob.digest in self._spoiled:  # and perhaps not to be taken away, in a folder that is only read
             return False
+        if blob.digest in self._unreadable:
+            return False
         return tier.trust is None or tier.trust.vouches_for(blob) is not None
+
+    def _is_unreadable(self, result: ActionResult) -> bool:
+        return any(blob.digest in self._unreadable and not self.local.has(blob) for blob in result.blobs)
 
     # Blobs
 
@@ -301,7 +315,13 @@ class Cache:
                 if error.errno == errno.EINVAL:
                     tier.quarantine_blob(blob)
                 elif error.errno not in VANISHED:
+                    if error.errno not in _DOWN:
+                        self._unreadable.add(blob.digest)
                     raise
+                elif tier.check(blob):
+                    # It has a name and a size, and whoever looks again would only come back here.
+                    self._unreadable.add(blob.digest)
+                    self._tell("unreadable", f"the shared cache `{tier.folder}` has a blob that cannot be read")
                 return False
             except OSError as error:
                 raise describe_local(self.local.folder, error) from error
@@ -392,7 +412,12 @@ class Cache:
         except BaseException:
             _release(local)
             raise
-        return CacheLease(local, shared)
+        return CacheLease(local, shared, self._release_shared)
+
+    def _release_shared(self, lease: Lease) -> None:
+        """Release a lease in the shared tier, or let it expire where the file server does not answer."""
+        self._ask(lambda tier: lease.release(), None)
+        lease.abandon()
 
     def claim_work(self, key: str, retry: int = 0, *, lease: CacheLease | None = None) -> WorkFolder:
         """Return the folder for an attempt at `key`, with what an interrupted one has left there.
@@ -461,6 +486,10 @@ class Cache:
             self._patience.rest()
         if writing:
             self._writes_rest_until = time.monotonic() + _WRITES_REST_SECONDS
+        with self._lock:
+            if error.errno in self._told_numbers:  # in reading, and now in writing as well
+                return
+            self._told_numbers.add(error.errno)
         self._tell(*describe_shared(self.shared.folder, error, writing))
 
     def _tell_trust(self, kind: str, text: str) -> None:

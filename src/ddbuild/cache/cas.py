@@ -16,14 +16,14 @@ from pathlib import Path
 
 import xxhash
 
-from ddbuild.cache.disk import VANISHED, Disk, identify, look_again
+from ddbuild.cache.disk import VANISHED, Disk, Identity, identify, look_again
 from ddbuild.cache.layout import Layout
 from ddbuild.cache.publish import Publisher, Temp
 from ddbuild.cache.result import Blob
 
 __all__ = ["Cas", "ContentError", "SourceError"]
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 19  # fits into the second-level cache, so that what was read is hashed from there
 _TRIES = 8
 
 
@@ -133,9 +133,9 @@ class Cas:
 
         return self._put(write, None)
 
-    def quarantine(self, blob: Blob) -> None:
-        """Take a blob away that is not what its name says."""
-        self._publisher.quarantine(self._layout.blob(blob.digest), None)
+    def quarantine(self, blob: Blob, judged: Identity | None = None) -> None:
+        """Take a blob away that is not what its name says; with `judged`, only if it is still that file."""
+        self._publisher.quarantine(self._layout.blob(blob.digest), judged)
 
     def sync(self, blobs: Iterable[Blob]) -> None:
         """Bring the names of the blobs to the disk."""

@@ -15,7 +15,12 @@ __all__ = ["CloneMethod", "clone_file"]
 CloneMethod = Literal["reflink", "link", "copy"]
 
 _CHUNK = 1 << 20
+_NO_REFLINKS = frozenset({errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV})
 _NO_COPY_RANGE = frozenset({errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.EBADF})
+
+
+# Pairs of file systems that were seen to share no data: a try costs a file made and removed.
+_known_without: set[tuple[int, int]] = set()
 
 
 def clone_file(source: Path, destination: Path, *, link: bool, disk: Disk | None = None) -> CloneMethod:
@@ -32,9 +37,10 @@ def clone_file(source: Path, destination: Path, *, link: bool, disk: Disk | None
     disk = disk or Disk()
     source_fd = disk.open_read(source)
     try:
-        if not stat.S_ISREG(os.fstat(source_fd).st_mode):
+        status = os.fstat(source_fd)
+        if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "not a regular file", str(source))
-        if _reflink(disk, source_fd, destination):
+        if _reflink(disk, source_fd, status.st_dev, destination):
             return "reflink"
         if link:
             try:
@@ -50,12 +56,17 @@ def clone_file(source: Path, destination: Path, *, link: bool, disk: Disk | None
         disk.close(source_fd)
 
 
-def _reflink(disk: Disk, source: int, destination: Path) -> bool:
+def _reflink(disk: Disk, source: int, device: int, destination: Path) -> bool:
+    pair = (device, destination.parent.stat().st_dev)
+    if pair in _known_without:
+        return False
     fd = _create(destination)
     try:
         disk.clone(source, fd)
         return True
-    except OSError:
+    except OSError as error:
+        if error.errno in _NO_REFLINKS:
+            _known_without.add(pair)
         destination.unlink()
         return False
     finally:

@@ -258,7 +258,9 @@ class _Collection:
             if not dry_run:
                 report.put_back += self._trash.put_back(run, wanted)
             age = self._now - run.when
-            if age >= self._hold if self._hold else (mine or run.is_abandoned or age >= self._policy.grace):
+            over = age >= self._hold if self._hold else (mine or run.is_abandoned or age >= self._policy.grace)
+            # Another collection that is still under way has not yet put back what it must.
+            if over and not run.is_under_way:
                 freed, linked = self._trash.measure(run) if dry_run else self._trash.empty(run)
                 report.freed += freed
                 report.linked += linked

@@ -82,6 +82,12 @@ class Lease:
         if leases is not None:
             leases.release(self._key, self.holder)
 
+    def abandon(self) -> None:
+        """Let the lease expire, without a look at its file."""
+        leases, self._leases = self._leases, None
+        if leases is not None:
+            leases.forget(self._key, self.holder)
+
     def __enter__(self) -> Lease:
         return self
 
@@ -149,14 +155,18 @@ class Leases:
         """Remove the lease on `key` if it is `holder`'s, and if this process has made it."""
         if holder.process != this_process():
             return  # a forked child: the lease is its parent's
-        with self._lock:
-            if self._mine.get(key) == holder:
-                del self._mine[key]
+        self.forget(key, holder)
         with suppress(OSError):
             for _ in range(_TRIES):  # a beat on its way changes the time once more
                 seen = self._look(key)
                 if seen is None or seen[0].id != holder.id or self._publisher.remove(self._layout.lease(key), seen[1]):
                     return
+
+    def forget(self, key: str, holder: Holder) -> None:
+        """Show no more signs of life of `holder`."""
+        with self._lock:
+            if self._mine.get(key) == holder:
+                del self._mine[key]
 
     def sweep(self, limit: int) -> None:
         """Remove the leases of ended processes of this machine, looking at `limit` of them."""

@@ -83,7 +83,7 @@ class Publisher:
         try:
             made = self._make_one_folder(folder)
         except OSError as error:
-            if error.errno not in VANISHED or folder.parent == folder:
+            if error.errno not in VANISHED or folder.parent == folder.parent.parent:
                 raise
             if folder == self._layout.folder and self._for_team:
                 raise
@@ -315,27 +315,22 @@ class Publisher:
 
     # Files on their way out
 
-    def take_away(self, path: Path, folder: Path, judged: Identity | None) -> Path | None:
+    def take_away(self, path: Path, folder: Path, judged: Identity | None, *, inside: str = "") -> Path | None:
         """Move what is at `path` into `folder` under a new name, and return that; None if it was not moved.
 
-        With `judged`, only if it is still that file: another one, which somebody has published in the meantime, is
-        put back.
+        With `judged`, only if it is still that file, or a folder with that file `inside`: another one, which somebody
+        has published in the meantime, is put back.
         """
         destination = folder / f"{path.name}.{name_for_this_process()}"
-        try:
-            self._disk.rename(path, destination)
-        except OSError as error:
-            if error.errno not in VANISHED:
-                raise
-            self.make_folder(folder)
-            try:
-                self._disk.rename(path, destination)
-            except OSError as second:
-                if second.errno in VANISHED:
-                    return None
-                raise
-        if judged is None or identify(self._disk.lstat(destination)) == judged:
+        if not self._move_into(folder, path, destination):
+            return None
+        if judged is None or self._is(destination / inside, judged):
             return destination
+        if inside:
+            # Only where a folder is not moved onto one that is not empty.
+            with suppress(OSError):
+                self._disk.rename(destination, path)
+            return None
         try:
             self._disk.link(destination, path)
             self._disk.unlink(destination)
@@ -343,6 +338,41 @@ class Publisher:
             with suppress(OSError):
                 self._disk.rename_exclusive(destination, path)
         return None
+
+    def _move_into(self, folder: Path, path: Path, destination: Path) -> bool:
+        """Move `path` into `folder`, which is made if need be; False if `path` is not there."""
+        was_there = False
+        for _ in range(_TRIES):
+            try:
+                self._disk.rename(path, destination)
+                return True
+            except OSError as error:
+                if error.errno not in VANISHED:
+                    raise
+                trouble = error
+            if was_there:
+                return False
+            try:
+                # NFS: once it was opened, a folder that only seemed to be missing is there.
+                self._disk.open_folder(folder)
+                was_there = True
+            except OSError:
+                try:
+                    self.make_folder(folder)
+                except OSError as error:
+                    # Perhaps taken away again, by a collection of garbage.
+                    if error.errno not in VANISHED:
+                        raise
+                    trouble = error
+        raise trouble
+
+    def _is(self, path: Path, judged: Identity) -> bool:
+        try:
+            return identify(self._disk.lstat(path)) == judged
+        except OSError as error:
+            if error.errno not in VANISHED:
+                raise
+            return False
 
     def remove(self, path: Path, judged: Identity) -> bool:
         """Unlink a file if it is still the one that was `judged`; return whether it was."""
@@ -352,9 +382,9 @@ class Publisher:
                 self._disk.unlink(moved)
         return moved is not None
 
-    def quarantine(self, path: Path, judged: Identity | None) -> None:
-        """Take a damaged entry away, for a person to look at; `judged` as in `take_away`."""
-        self.take_away(path, self._layout.quarantine, judged)
+    def quarantine(self, path: Path, judged: Identity | None, *, inside: str = "") -> bool:
+        """Take a damaged entry away, for a person to look at, and return whether it was; the rest as in `take_away`."""
+        return self.take_away(path, self._layout.quarantine, judged, inside=inside) is not None
 
     def sweep(self, folder: Path, limit: int) -> int:
         """Remove what ended processes of this machine left in `folder`, looking at `limit` names; return how many."""

@@ -15,7 +15,7 @@ from typing import Literal
 
 from ddbuild.cache.actions import Actions
 from ddbuild.cache.cas import Cas, ContentError, SourceError
-from ddbuild.cache.disk import Disk
+from ddbuild.cache.disk import Disk, Identity, identify
 from ddbuild.cache.families import Families
 from ddbuild.cache.layout import Layout
 from ddbuild.cache.lease import BEAT_SECONDS, EXPIRY_SECONDS, Lease, Leases, Watch
@@ -166,6 +166,7 @@ class Tier:
         """
         fd = self._cas.open(blob)
         try:
+            judged = identify(self.disk.fstat(fd))
             if sha256 is None:
                 good = self._cas.digest(fd) == blob
             else:
@@ -173,14 +174,14 @@ class Tier:
         finally:
             self.disk.close(fd)
         if not good:
-            self.quarantine_blob(blob)
+            self.quarantine_blob(blob, judged)
         return good
 
-    def quarantine_blob(self, blob: Blob) -> None:
-        """Take a damaged blob away, as far as that is allowed here."""
+    def quarantine_blob(self, blob: Blob, judged: Identity | None = None) -> None:
+        """Take a damaged blob away, as far as that is allowed here; with `judged`, only if it is still that file."""
         try:
             self._get_ready()
-            self._cas.quarantine(blob)
+            self._cas.quarantine(blob, judged)
         except OSError as error:
             self._tell(error)
 

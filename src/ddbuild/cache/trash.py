@@ -19,7 +19,7 @@ from pathlib import Path
 from ddbuild.cache.actions import MAX_BYTES
 from ddbuild.cache.disk import NO_HARD_LINKS, VANISHED, Identity, read_small
 from ddbuild.cache.inventory import list_folder
-from ddbuild.cache.process import name_for_this_process, owner_of_name
+from ddbuild.cache.process import name_for_this_process, owner_of_name, this_process
 from ddbuild.cache.publish import BOXED, Publisher
 from ddbuild.cache.tier import Tier
 
@@ -45,6 +45,12 @@ class TrashRun:
         """Whether the process that collected is known to have ended."""
         process = owner_of_name(self.owner)
         return process is not None and process.is_gone
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether another process of this machine that runs has begun it, and may not have ended it."""
+        process, this = owner_of_name(self.owner), this_process()
+        return process is not None and process != this and process.machine == this.machine and not process.is_gone
 
 
 class Trash:
