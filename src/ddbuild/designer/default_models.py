@@ -1,7 +1,10 @@
-"""Data Designer's default models, read once and not once a builder.
+"""Data Designer's default models, read once and not once a builder, and written in one step.
 
 Each `DataDesignerConfigBuilder()` without models of its own, `model_configs=[]` included, reads all of
 `~/.data-designer/model_configs.yaml` again, which takes 7 ms: for a workspace of a thousand stages more than all else.
+
+The file is written where there is none, in place: who reads it at that moment, or after the writer was killed, finds it
+empty, and Data Designer does not get over that.
 """
 
 from __future__ import annotations
@@ -11,10 +14,13 @@ import importlib.util
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from uuid import uuid4
 
 from ddbuild.file_state import is_settled, sign
 
@@ -22,6 +28,8 @@ __all__ = ["read_defaults_once"]
 
 _MODULE = "data_designer.config.default_model_settings"
 _FUNCTION = "load_config_file"
+_SAVE = "save_config_file"
+_FILES = ("MODEL_CONFIGS_FILE_PATH", "MODEL_PROVIDERS_FILE_PATH")
 
 
 def read_defaults_once() -> None:
@@ -61,6 +69,26 @@ def _improve(module: ModuleType) -> None:
     load = getattr(module, _FUNCTION, None)
     if load is not None and not isinstance(load, _Memory):
         setattr(module, _FUNCTION, _Memory(load))
+        if (save := getattr(module, _SAVE, None)) is not None:
+            setattr(module, _SAVE, partial(_save_at_once, save))
+        for name in _FILES:
+            _remove_if_empty(getattr(module, name, None))
+
+
+def _save_at_once(save: Callable[[Path, Any], None], path: Path, config: Any) -> None:
+    draft = path.with_name(f".{path.name}.{uuid4().hex}")
+    try:
+        save(draft, config)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _remove_if_empty(path: Path | None) -> None:
+    """Let Data Designer write a file anew of which a former writer has left nothing but the name."""
+    with suppress(OSError):
+        if path is not None and path.stat().st_size == 0:
+            path.unlink()
 
 
 class _Memory:
