@@ -13,7 +13,7 @@ export NEMO_TELEMETRY_ENABLED := false
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-fast soak check lint types imports format schema clean
+.PHONY: help install demo test test-fast soak nfs bench check lint types imports format schema clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,13 +24,19 @@ demo: $(VENV)/.demo ## Build a small dataset with a language model on this machi
 	@$(BIN)/python examples/demo.py
 
 test: $(VENV)/.tools ## Run the tests, with the true Data Designer and a true model
-	$(PYTEST) -n 2 --dist worksteal -m "not soak"
+	$(PYTEST) -n 2 --dist worksteal -m "not soak and not nfs"
 
 soak: $(VENV)/.tools ## Run the long campaigns that `make test` leaves out
 	$(PYTEST) -n 2 --dist worksteal -m soak
 
 test-fast: $(VENV)/.tools ## Run the tests that need neither
-	$(PYTEST) -n 2 --dist worksteal -m "not real and not model and not slow and not soak"
+	$(PYTEST) -n 2 --dist worksteal -m "not real and not model and not slow and not soak and not nfs"
+
+nfs: $(VENV)/.tools ## Run the tests that need NFS in a guest that has it, or skip them and say what is missing
+	$(PYTEST) tests/nfs
+
+bench: $(VENV)/.tools ## Measure ddbuild, beside other build tools; QUICK=1 for small sizes, FULL=1 for the largest
+	$(BIN)/python benchmarks/run.py $(if $(QUICK),--quick) $(if $(FULL),--full)
 
 check: lint types imports ## All three checks
 
@@ -55,7 +61,7 @@ schema: $(VENV)/.tools ## Write docs/build.schema.json, by which editors check a
 	@mv docs/build.schema.json.new docs/build.schema.json
 
 clean: ## Remove .venv and everything else that was made here
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .bench build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	rm -rf examples/quickstart/.ddbuild examples/quickstart/ddbuild-out
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -333,6 +333,12 @@ def test_settings_make_the_tiers(team, tmp_path):
     assert open_tiers(load(tmp_path, '[cache]\nshared = "team"\n'))[1].trust is None
 
 
+def test_shared_folder_is_not_looked_at_before_somebody_waits_for_it_with_patience(tmp_path):
+    (tmp_path / "link").symlink_to("elsewhere")
+    _, shared = open_tiers(load(tmp_path, "[cache]\n"), shared_cache=tmp_path / "link")
+    assert shared.folder == tmp_path / "link"
+
+
 def test_signatures_without_a_trusted_key_are_a_mistake(tmp_path):
     with pytest.raises(GraphError, match="needs `trusted_keys`"):
         open_tiers(load(tmp_path, '[cache]\nshared = "team"\ntrust = "signed"\n'))

@@ -225,6 +225,34 @@ def test_blobs_that_the_team_has_lost_are_brought_back_by_who_has_them(team):
     assert read_text(team.machine("b"), team.machine("b").lookup(KEY)[0]) == "one"
 
 
+def test_result_built_offline_reaches_the_team_when_it_is_found_again(team):
+    offline = publish(team.machine("b", shared=False), KEY, "offline", deep_key=DEEP)
+    back = team.machine("b")
+    found, _ = back.lookup(DEEP)
+    back.offer([found])
+    assert team.machine("a").lookup(KEY)[0].digest == offline.digest
+    assert team.machine("c").lookup(DEEP)[1] == "shared"
+
+
+@pytest.mark.parametrize("options", [{"shared": False}, {"writable": False}])
+def test_what_cannot_be_shared_is_not_offered(team, options):
+    offline = publish(team.machine("b", shared=False), KEY, "offline", deep_key=DEEP)
+    back = team.machine("b", **options)
+    assert back.lookup(KEY) is not None
+    back.offer([offline])
+    assert team.tier.read_action(KEY) is None
+
+
+def test_what_the_team_has_is_not_offered_again(team):
+    publish(team.machine("a"), KEY, "one", deep_key=DEEP)
+    calls = []
+    again = team.machine("a", disk=FailingDisk(lambda name, arguments: calls.append(name)))
+    found, _ = again.lookup(KEY)
+    asked = len(calls)
+    again.offer([found])
+    assert len(calls) == asked > 0
+
+
 def test_result_built_offline_reaches_the_team_when_it_is_published_again(team):
     result = publish(team.machine("a", shared=False), KEY, "offline")
     assert team.machine("a").publish(result) == result

@@ -225,6 +225,8 @@ class Session:
             described[target.label] = self._describe(target, outcome)
         self.note_uses(plan, (result.key for outcome in outcomes.values() for result in outcome.results))
         bad = [each for each in described.values() if each.status in ("failed", "skipped", "interrupted")]
+        if not interrupted:
+            self.cache.offer(result for outcome in outcomes.values() for result in outcome.results)
         code = InterruptedBuildError.exit_code if interrupted else 1 if bad else 0
         return BuildResult(
             targets=described,

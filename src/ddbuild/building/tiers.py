@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from ddbuild.cache import Tier
@@ -33,4 +34,6 @@ def open_tiers(
                 hint='`ddbuild keygen` prints a key to put into `trusted_keys = ["ed25519:..."]`',
             )
         trust = Trust(settings.cache.trusted_keys, find_private_key())
-    return local, Tier(Path(folder).expanduser().resolve(), "shared", writable=mode == "rw", trust=trust)
+    # Made absolute without a look at it: its file server may not answer, and here nothing would stop the waiting.
+    place = Path(os.path.abspath(Path(folder).expanduser()))  # noqa: PTH100
+    return local, Tier(place, "shared", writable=mode == "rw", trust=trust)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -101,6 +101,7 @@ class Cache:
         self._told: set[str] = set()
         self._told_numbers: set[int | None] = set()
         self._spoiled: set[str] = set()
+        self._unshared: set[tuple[str, int]] = set()
         self._unreadable: set[str] = set()
         self._greeted = False
         self._stripes = [threading.Lock() for _ in range(_STRIPES)]
@@ -125,7 +126,10 @@ class Cache:
         here = self.local.read_action(key, retry)
         there = self._ask(lambda tier: _read_shared(tier, key, retry, here, certain), None)
         if there is None:
-            return None if here is None else (here, "local")
+            if here is None:
+                return None
+            self._unshared.add((here.key, here.retry))
+            return here, "local"
         if here is None:
             self._adopt(key, there, retry)
             return there, "shared"
@@ -181,6 +185,18 @@ class Cache:
         except OSError as error:
             raise describe_local(self.local.folder, error) from error
         return effective
+
+    def offer(self, results: Iterable[ActionResult]) -> None:
+        """Give the team those of `results` that were found here and not there, as far as that works.
+
+        They were made while the shared folder was away, or by a build that was killed before it could share them.
+        """
+        if not self._may_write_shared():
+            return
+        for result in results:
+            if (result.key, result.retry) in self._unshared:
+                self._unshared.discard((result.key, result.retry))
+                self._share(result, result.deep_key, None)
 
     def _share(self, kept: ActionResult, deep_key: str, over: ActionResult | None) -> ActionResult:
         """Return what the shared tier has, or has now, in the place of `kept`; `kept` where that is not to be had."""
