@@ -99,6 +99,7 @@ class CellRuns:
         self._builder = builder
         self._seed = seed
         self._seed_columns = list(table.read_schema(seed.file)) if seed is not None else []
+        self._floated = table.find_floated(seed.file, seed.numbers) if seed is not None else set()
         self._work = work
         self._log_file = log_file
         self._designer = designer
@@ -117,7 +118,13 @@ class CellRuns:
             TableError: kept and new rows have no common type.
         """
         self._report()
-        runs = await asyncio.gather(*(self._run_group(*each) for each in enumerate(self._reuse.groups)))
+        # Where one fails the others still end here: nobody else may have the folder while they are in it.
+        groups = (self._run_group(*each) for each in enumerate(self._reuse.groups))
+        runs: list[_Run] = []
+        for done in await asyncio.gather(*groups, return_exceptions=True):
+            if isinstance(done, BaseException):
+                raise done
+            runs.append(done)
         for run in runs:
             if run.error is not None and run.error.provider_trouble:
                 # What the other runs have made is still in the folder.
@@ -153,7 +160,10 @@ class CellRuns:
         if any(unit.reads_all for unit in units):
             read |= set(self._seed_columns) | set(self._made)
         columns: dict[str, Any] = {
-            name: table.SourceColumn([self._seed_piece(name)], self._seed.numbers[group.rows])
+            # Whether the row with the hole is in this run or in none: the others look the same.
+            name: table.SourceColumn(
+                [self._seed_piece(name)], self._seed.numbers[group.rows], as_float=name in self._floated
+            )
             for name in self._seed_columns
             if name in read and self._seed is not None
         }
@@ -182,7 +192,7 @@ class CellRuns:
 
         return RunRequest(
             label=self._label,
-            builder=cell_builder(self._builder, [name for unit in units for name in unit.makers]),
+            builder=cell_builder(self._builder, [name for unit in units for name in unit.makers], hidden=_ROW),
             seed=seed,
             kept_columns=tuple(kept),
             num_records=len(group.rows),

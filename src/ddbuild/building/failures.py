@@ -1,14 +1,18 @@
-"""Calling the functions that people wrote, and saying clearly where they went wrong."""
+"""Calling the functions that people wrote, and saying clearly what went wrong."""
 
 from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from ddbuild.cache.result import Lost
 from ddbuild.errors import BuildError, DdbuildError
+from ddbuild.graph.targets import Stage
+from ddbuild.plan.acceptance import rows_needed
 
-__all__ = ["call_user_function"]
+__all__ = ["call_user_function", "short_error"]
 
 _LONGEST = 600
 
@@ -42,3 +46,18 @@ def _say_error(error: BaseException) -> str:
 
 def _is_users(file: str) -> bool:
     return "site-packages" not in file and not file.endswith("ddbuild/build/failures.py") and not file.startswith("<")
+
+
+def short_error(stage: Stage, made: int, requested: int, lost: list[Lost], log_file: Path) -> BuildError:
+    """Return the error for a result that has fewer rows than `min_yield` takes."""
+    facts = {
+        "rows": f"{made} of {requested}, and min_yield = {stage.min_yield:g} needs {rows_needed(stage, requested)}"
+    }
+    for each in lost[:3]:
+        facts[f"{each.rows} lost"] = each.reason
+    facts["log"] = str(log_file)
+    return BuildError(
+        f"`{stage.label}` lost too many rows",
+        facts=facts,
+        hint=f"build again to try once more, or accept it with `min_yield={made / requested:.2f}`",
+    )

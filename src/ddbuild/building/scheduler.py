@@ -15,8 +15,10 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from ddbuild.building.events import Event, TargetFinished, TargetStarted, TargetWaiting
+from ddbuild.building.failures import short_error
+from ddbuild.building.job import Job, input_contents, seed_rows
 from ddbuild.building.results import ActionRun, Status
-from ddbuild.building.runner import ActionRunner, Job, input_contents, seed_rows, short_error
+from ddbuild.building.runner import ActionRunner
 from ddbuild.cache import Cache, CacheLease, CacheMissError
 from ddbuild.cache.lease import Holder
 from ddbuild.cache.result import ActionResult, Usage
@@ -24,7 +26,7 @@ from ddbuild.digest import Key
 from ddbuild.errors import BuildError, DdbuildError, InterruptedBuildError
 from ddbuild.graph.targets import Stage, kind_of
 from ddbuild.label import Label
-from ddbuild.plan.acceptance import find_accepted, rejection_of
+from ddbuild.plan.acceptance import Found, find_accepted, rejection_of
 from ddbuild.plan.decision import Hit, TierName
 from ddbuild.plan.planner import ActionPlan, Plan, TargetPlan, is_output
 
@@ -71,6 +73,7 @@ class Scheduler:
         self._emit = emit
         self._interrupted = asyncio.Event()
         self._stopping = False
+        self._releases: set[asyncio.Future[None]] = set()
         self.outcomes: dict[Label, Outcome] = {}
 
     def interrupt(self) -> None:
@@ -93,6 +96,7 @@ class Scheduler:
         ready = [(-lengths[label], str(label), label) for label, parents in missing.items() if not parents]
         heapq.heapify(ready)
         running: dict[asyncio.Task[Outcome], Label] = {}
+        stop = asyncio.create_task(self._interrupted.wait())
         while ready or running:
             while ready and len(running) < self._jobs and not self._stopping:
                 label = heapq.heappop(ready)[2]
@@ -100,7 +104,7 @@ class Scheduler:
                 running[task] = label
             if not running:
                 break
-            for task in await self._wait(running):
+            for task in await self._wait(running, stop):
                 label = running.pop(task)
                 self._finish(label, task.result())
                 for child in children.get(label, ()):
@@ -109,6 +113,9 @@ class Scheduler:
                         heapq.heappush(ready, (-lengths[child], str(child), child))
             if self._interrupted.is_set():
                 break
+        stop.cancel()
+        if self._releases:
+            await asyncio.wait(self._releases, timeout=_GRACE if self._interrupted.is_set() else None)
         for label in running.values():
             self._finish(label, Outcome("interrupted"))
         for label in waiting:
@@ -116,17 +123,15 @@ class Scheduler:
                 self.outcomes[label] = Outcome("interrupted" if self._interrupted.is_set() else "skipped")
         return self.outcomes
 
-    async def _wait(self, running: Iterable[asyncio.Task[Outcome]]) -> set[asyncio.Task[Outcome]]:
-        """Return the tasks that are done, once there is one, or once the build was interrupted."""
-        stop = asyncio.create_task(self._interrupted.wait())
-        try:
-            tasks = set(running)
-            await asyncio.wait({*tasks, stop}, return_when=asyncio.FIRST_COMPLETED)
-            if self._interrupted.is_set():
-                await asyncio.wait(tasks, timeout=_GRACE)
-            return {task for task in tasks if task.done()}
-        finally:
-            stop.cancel()
+    async def _wait(
+        self, running: Iterable[asyncio.Task[Outcome]], stop: asyncio.Task[bool]
+    ) -> set[asyncio.Task[Outcome]]:
+        """Return the tasks that are done, once there is one, or once `stop` says that the build was interrupted."""
+        tasks = set(running)
+        await asyncio.wait({*tasks, stop}, return_when=asyncio.FIRST_COMPLETED)
+        if self._interrupted.is_set():
+            await asyncio.wait(tasks, timeout=_GRACE)
+        return {task for task in tasks if task.done()}
 
     def _finish(self, label: Label, outcome: Outcome) -> None:
         self.outcomes[label] = outcome
@@ -232,21 +237,19 @@ class Scheduler:
         action, last = plan.action, is_output(plan.action, target.target)
         key = action.content_key(input_contents(action, parents, before), seed_rows(action, parents))
         find = partial(find_accepted, self._cache, key, target.target, is_output=last, whole=plan.whole)
-        found = await asyncio.to_thread(find)
+        found, lease = await asyncio.to_thread(self._find_or_acquire, find, target.label, key)
         if found.result is not None:
             outcome.tier = found.tier
             return found.result, False
-        lease = await asyncio.to_thread(self._acquire, target.label, key)
+        assert lease is not None
         try:
-            # Somebody else may have built it while this build waited.
-            found = await asyncio.to_thread(find)
-            if found.result is not None:
-                outcome.tier = found.tier
-                return found.result, False
             job = Job(action, target.target, key, plan.deep_key, found.next_retry, parents, before, lease)
             result = await self._runner.run(job)
         finally:
-            await asyncio.to_thread(lease.release)
+            # What comes next need not wait for it; the build does.
+            release = asyncio.get_running_loop().run_in_executor(None, lease.release)
+            self._releases.add(release)
+            release.add_done_callback(self._releases.discard)
         if result.kind == "generate":
             outcome.usage = result.provenance.usage
         self._check(result, target, last)
@@ -256,12 +259,23 @@ class Scheduler:
         if holder.process is None or holder.process.pid != os.getpid():
             self._emit(TargetWaiting(label, str(holder)))
 
-    def _acquire(self, label: Label, key: Key) -> CacheLease:
-        return self._cache.lease(
-            key,
-            wait=partial(self._tell_waiting, label),
-            cancelled=self._interrupted.is_set,
-        )
+    def _find_or_acquire(self, find: Callable[[], Found], label: Label, key: Key) -> tuple[Found, CacheLease | None]:
+        """Return what is kept, or else the lease on `key`; one call, because each way to a thread and back costs."""
+        found = find()
+        if found.result is not None:
+            return found, None
+        waiting = partial(self._tell_waiting, label)
+        lease = self._cache.lease(key, wait=waiting, cancelled=self._interrupted.is_set)
+        try:
+            # Somebody else may have built it while this build waited.
+            found = find()
+        except BaseException:
+            lease.release()
+            raise
+        if found.result is None:
+            return found, lease
+        lease.release()
+        return found, None
 
     def _check(self, result: ActionResult, target: TargetPlan, last: bool) -> None:
         reason = rejection_of(result, target.target, is_output=last)

@@ -20,6 +20,7 @@ from ddbuild.building.events import BuildPlanned, Event, Listener, Warned
 from ddbuild.building.results import BuildResult, Status, TargetResult
 from ddbuild.building.runner import ActionRunner
 from ddbuild.building.scheduler import Outcome, Scheduler
+from ddbuild.building.workbench import Workbench
 from ddbuild.cache import Cache, CacheMissError
 from ddbuild.cache.result import ActionResult, Usage
 from ddbuild.cache.uses import name_request
@@ -383,7 +384,7 @@ class RunningBuild:
         self._loop = asyncio.get_running_loop()
         emit = self._emitter(self._loop)
         session = self._session
-        runner = ActionRunner(
+        bench = Workbench(
             root=session.root,
             output_root=session.output_root,
             cache=session.cache,
@@ -394,7 +395,12 @@ class RunningBuild:
             reuse=session.reuse,
         )
         self._scheduler = Scheduler(
-            plan, runner=runner, cache=session.cache, jobs=self._jobs, keep_going=self._keep_going, emit=emit
+            plan,
+            runner=ActionRunner(bench),
+            cache=session.cache,
+            jobs=self._jobs,
+            keep_going=self._keep_going,
+            emit=emit,
         )
         if self._interrupted:
             self._scheduler.interrupt()
