@@ -67,12 +67,12 @@ def test_a_renamed_callback_rebuilds_nothing(built):
     assert built.calls == {}
 
 
-def test_a_callback_that_makes_other_rows_rebuilds_what_is_below(built):
+def test_a_callback_that_keeps_fewer_rows_rebuilds_what_is_below_out_of_kept_cells(built):
     built.edit("helpers.py", "number >= 0", "number >= 0.5")
     result = built.build("//judged")
-    kept = result["people"].rows
-    assert kept < 10
-    assert built.calls == {"keep_good": 1, "score": kept}
+    assert result["people"].rows < 10
+    assert (result["judged"].status, result["judged"].rows) == ("built", result["people"].rows)
+    assert built.calls == {"keep_good": 1}
 
 
 def test_an_edited_custom_column_rebuilds_its_stage_and_descendants(built):
@@ -149,10 +149,19 @@ def test_more_records_generate_only_what_is_missing(built):
     assert built.calls == {}
 
 
-def test_another_buffer_size_generates_anew(built):
+def test_another_buffer_size_is_another_key_for_the_same_cells(built):
+    built.edit("ddbuild.toml", "buffer_size = 5", "buffer_size = 4")
+    result = built.build("//judged")
+    assert steps(result, "people")["generate"] == "ran"
+    assert built.calls == {}
+
+
+def test_another_buffer_size_generates_anew_what_is_not_made_row_by_row(built):
+    built.edit("BUILD.py", "num_records=10,", 'num_records=10, reuse="off",')
+    built.build("//judged")
     built.edit("ddbuild.toml", "buffer_size = 5", "buffer_size = 4")
     built.build("//judged")
-    assert built.calls == ALL
+    assert built.calls["greeting"] == 10
 
 
 def test_a_salt_asks_for_everything_again(built):

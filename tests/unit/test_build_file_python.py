@@ -315,7 +315,7 @@ CONFIG = "a DataDesignerConfigBuilder, a DataDesignerConfig, a path, or a functi
         ),
         (
             "stage('s', 'c.yaml', reuse='never')",
-            "`reuse` of stage `s` must be \"auto\", \"off\", or true or false for columns, got the text `never`" + AT,
+            '`reuse` of stage `s` must be "auto", "off", or true or false for columns, got the text `never`' + AT,
         ),
         (
             "stage('s', 'c.yaml', min_yield=90)",

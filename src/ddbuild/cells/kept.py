@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,13 +38,6 @@ class KeptResult:
     table: KeptTable
 
 
-@dataclass(slots=True)
-class _Candidate:
-    key: Key
-    weight: int = 0
-    recipes: set[str] = field(default_factory=set)
-
-
 def list_units(scheme: CellScheme) -> list[Unit]:
     """Return the units of `scheme` as a result records them."""
     return [Unit(recipe=unit.recipe, columns=list(unit.columns)) for unit in scheme.units]
@@ -52,7 +46,7 @@ def list_units(scheme: CellScheme) -> list[Unit]:
 def note_kept(result: ActionResult, cache: Cache) -> None:
     """Note that `result` has cells by the recipes of its units."""
     for unit in result.units:
-        cache.record_family(Key(unit.recipe), _number(result.key), Key(result.key))
+        cache.record_family(Key(unit.recipe), _number(result), Key(result.key))
 
 
 def find_kept(scheme: CellScheme, cache: Cache, samples: Samples, *, renewal: str | None = None) -> list[KeptResult]:
@@ -72,7 +66,8 @@ def find_kept(scheme: CellScheme, cache: Cache, samples: Samples, *, renewal: st
 def _find_results(scheme: CellScheme, cache: Cache, renewal: str | None) -> list[ActionResult]:
     weights: Counter[Key] = Counter()
     for recipe, weight in {unit.recipe: 1 + 10 * unit.requests for unit in scheme.units if unit.is_reusable}.items():
-        for _, key in cache.family_members(Key(recipe)):
+        # The newest first; one key may have several results.
+        for key in dict.fromkeys(key for _, key in reversed(cache.family_members(Key(recipe)))):
             weights[key] += weight
     results = []
     for key, _ in weights.most_common(_MOST_CANDIDATES):
@@ -82,16 +77,33 @@ def _find_results(scheme: CellScheme, cache: Cache, renewal: str | None) -> list
             own = next((part.digest for part in result.parts if part.part == "renewal"), None)
             if result.units and result.rows and (renewal is None or own == renewal):
                 results.append(result)
-    results.sort(key=lambda each: (weights[Key(each.key)], each.provenance.created), reverse=True)
+    wanted = {(unit.recipe, unit.columns) for unit in scheme.units}
+
+    def rate(result: ActionResult) -> tuple[int, int, str]:
+        same = sum((each.recipe, tuple(each.columns)) in wanted for each in result.units)
+        return weights[Key(result.key)], same, result.provenance.created
+
+    results.sort(key=rate, reverse=True)
     return results
 
 
 def _open(result: ActionResult, scheme: CellScheme, cache: Cache, samples: Samples) -> KeptTable | None:
-    """Return the rows of `result`; None where they are damaged, or have no cell that is wanted."""
+    """Return the rows of `result`; None where they are damaged, or have no cell that is wanted and new."""
     columns = _pair_units(result, scheme)
     if not columns:
         return None
     try:
+        origins = None
+        if result.samples is not None:
+            cache.verify(result.samples)
+            origins = cache.fetch(result.samples)
+        numbers = {}
+        for unit, pairs in columns.items():
+            own = pairs[unit]
+            numbers[unit] = samples.read(origins, own, result.rows, f"{result.key} {result.digest} {own}")
+        # An edited stage keeps most of its cells, so that many results have the same ones.
+        if not samples.has_new(numbers):
+            return None
         sheets: list[tuple[Path, ...]] = [(_fetch_output(result, cache),)]
         there = set(table.read_schema(sheets[0][0]))
         wanted = {own for pairs in columns.values() for own in pairs.values()} | scheme.seed_reads()
@@ -100,19 +112,15 @@ def _open(result: ActionResult, scheme: CellScheme, cache: Cache, samples: Sampl
             if table.count_rows(dropped) == result.rows:
                 sheets.append(dropped)
                 there |= set.intersection(*(set(table.read_schema(file)) for file in dropped))
-        origins = None
-        if result.samples is not None:
-            cache.verify(result.samples)
-            origins = cache.fetch(result.samples)
-        names: dict[str, str] = {}
-        numbers = {}
-        for unit, pairs in columns.items():
-            if there.issuperset(pairs.values()):
-                own = pairs[unit]
-                names |= pairs
-                numbers[unit] = samples.read(origins, own, result.rows, f"{result.key} {result.digest} {own}")
     except (CacheMissError, TableError, OSError):
         return None
+    names: dict[str, str] = {}
+    for unit, pairs in columns.items():
+        if there.issuperset(pairs.values()):
+            names |= pairs
+        else:
+            del numbers[unit]
+    samples.note(numbers)
     return table.KeptTable(rows=result.rows, sheets=tuple(sheets), names=names, samples=numbers) if numbers else None
 
 
@@ -150,6 +158,7 @@ def _fetch_dropped(result: ActionResult, cache: Cache) -> Sequence[Path]:
     return files
 
 
-def _number(key: str) -> int:
-    """Return the number of a result in the families of its recipes."""
-    return int(digest_of(key).removeprefix("xxh3_128:")[:14], 16) or 1
+def _number(result: ActionResult) -> int:
+    """Return the number of a result in the families of its recipes: newer ones have higher ones."""
+    own = int(digest_of((result.key, result.retry)).removeprefix("xxh3_128:")[:6], 16)
+    return int(datetime.fromisoformat(result.provenance.created).timestamp()) << 24 | own

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ddbuild.designer.config import copy_builder
 from ddbuild.designer.describe import describe_people, write_column, write_model, write_tool
 from ddbuild.designer.drawn_together import find_drawn_together
+from ddbuild.designer.hidden_entry import hide_entry
 from ddbuild.designer.plain import PlainWriter
 from ddbuild.digest import Digest, digest_of
 from ddbuild.source_digest import find_row_reads
@@ -122,8 +123,13 @@ def describe_cells(
     return _Describer(builder, list(parts), provider_parts, reuse, subject, version, root).describe()
 
 
-def cell_builder(builder: DataDesignerConfigBuilder, makers: Iterable[str]) -> DataDesignerConfigBuilder:
-    """Return a config that makes the columns `makers` of `builder`, all else coming with a seed; nothing is dropped."""
+def cell_builder(
+    builder: DataDesignerConfigBuilder, makers: Iterable[str], *, hidden: str
+) -> DataDesignerConfigBuilder:
+    """Return a config that makes the columns `makers` of `builder`, all else coming with a seed; nothing is dropped.
+
+    Functions that may look at all of their row do not see the column `hidden` of the seed.
+    """
     from data_designer.config.config_builder import DataDesignerConfigBuilder
 
     whole = copy_builder(builder)
@@ -132,6 +138,8 @@ def cell_builder(builder: DataDesignerConfigBuilder, makers: Iterable[str]) -> D
     for column in whole.get_column_configs():
         if column.name in wanted:
             column.drop = False
+            if column.column_type == "custom" and _find_reads(column) is None:
+                column.generator_function = hide_entry(column.generator_function, hidden)
             part.add_column(column)
     for constraint in whole.build().constraints or []:
         if constraint.target_column in wanted:
@@ -142,6 +150,14 @@ def cell_builder(builder: DataDesignerConfigBuilder, makers: Iterable[str]) -> D
 def is_dropped(name: str, scheme: CellScheme) -> bool:
     """Return whether the output has no column `name`."""
     return any(name == pattern or ("*" in pattern and fnmatch(name, pattern)) for pattern in scheme.dropped)
+
+
+def _find_reads(column: Any) -> frozenset[str] | None:
+    function = column.generator_function
+    # Data Designer's own wrapper hands on what it gets; one of somebody else may read more.
+    if getattr(function, "__globals__", {}).get("__name__") == "data_designer.config.custom_column":
+        function = function.__wrapped__
+    return find_row_reads(function)
 
 
 class _Describer:
@@ -172,6 +188,7 @@ class _Describer:
         self._check_processors()
         for column in self._columns.values():
             self._check(column)
+        self._check_undeclared()
         groups = [tuple(group) for group in self._group()]
         maker = {name: group for group in groups for each in group for name in self._made_by(each)}
         reads = {group: self._read_by(group) for group in groups}
@@ -211,8 +228,42 @@ class _Describer:
             raise NotRowWise(f"`{column.name}` uses tools, which may have effects of their own{say}")
         if column.column_type == "validation" and column.validator_type == "local_callable":
             raise NotRowWise(f"the validator of `{column.name}` sees several rows at once{say}")
-        if column.column_type == "custom" and self._function_reads(column) is None:
+        if column.column_type == "custom" and _find_reads(column) is None:
             raise NotRowWise(f"what the function of `{column.name}` reads of a row cannot be told{say}")
+
+    def _check_undeclared(self) -> None:
+        """Refuse functions that read what they do not ask for: whether it is there is a matter of chance."""
+        for column in self._columns.values():
+            if column.column_type != "custom" or self._reuse.get(column.name):
+                continue
+            there = self._find_upstream(column.name)
+            # A seed's columns are there together, and so are all samplers.
+            sorts = {self._sort_of(name) for name in there}
+            for name in sorted((_find_reads(column) or frozenset()) - {*self._made_by(column.name)}):
+                if name not in there and (self._sort_of(name) == "made" or self._sort_of(name) not in sorts):
+                    raise NotRowWise(
+                        f"the function of `{column.name}` reads `{name}`, which is not among its `required_columns`, "
+                        "so that it may or may not be there"
+                    )
+
+    def _find_upstream(self, name: str) -> set[str]:
+        """Return all that is made before the column `name`, by what the columns declare."""
+        makers = {each: maker for maker in self._columns for each in self._made_by(maker)}
+        found: set[str] = set()
+        stack = [name]
+        while stack:
+            for each in self._columns[stack.pop()].required_columns:
+                if each not in found:
+                    maker = makers.get(each)
+                    found |= {each} if maker is None else {each, *self._made_by(maker)}
+                    stack += [maker] if maker is not None else []
+        return found
+
+    def _sort_of(self, name: str) -> str:
+        makers = [maker for maker in self._columns if name in self._made_by(maker)]
+        if not makers:
+            return "seed"
+        return "sampler" if self._columns[makers[0]].column_type == "sampler" else "made"
 
     # What is made together, and read
 
@@ -220,7 +271,9 @@ class _Describer:
         """Return the names of the columns, those that are drawn together in one list."""
         group = {name: [name] for name in self._columns}
         for one, other in find_drawn_together(self._builder):
-            if one in group and other in group and group[one] is not group[other]:
+            if one in group and other not in group:
+                raise NotRowWise(f"`{one}` is drawn by `{other}`, which is no column of the config")
+            if one in group and group[one] is not group[other]:
                 merged = group[one] + group[other]
                 for name in merged:
                     group[name] = merged
@@ -244,15 +297,8 @@ class _Describer:
             column = self._columns[each]
             names.update(column.required_columns)
             if column.column_type == "custom":
-                names.update(self._function_reads(column) or ())
+                names.update(_find_reads(column) or ())
         return tuple(sorted(names - own))
-
-    def _function_reads(self, column: Any) -> frozenset[str] | None:
-        function = column.generator_function
-        # Data Designer's own wrapper hands on what it gets; one of somebody else may read more.
-        if getattr(function, "__globals__", {}).get("__name__") == "data_designer.config.custom_column":
-            function = function.__wrapped__
-        return find_row_reads(function)
 
     # Recipes
 
@@ -303,7 +349,7 @@ class _Describer:
             recipe=recipe.removeprefix("xxh3_128:"),
             requests=sum(len(column.get_model_aliases()) for column in columns),
             is_reusable=all(self._reuse.get(name, True) for name in group),
-            reads_all=any(c.column_type == "custom" and self._function_reads(c) is None for c in columns),
+            reads_all=any(c.column_type == "custom" and _find_reads(c) is None for c in columns),
         )
 
     def _list_dropped(self) -> Iterator[str]:

@@ -28,7 +28,7 @@ def check_reusable(plan: Plan, remade: Collection[Label], *, name: str, cache: C
         parents = {each.label for plan in target.actions for each in plan.action.inputs if each.label is not None}
         if not target.needed or target.label in passed:
             continue
-        if parents & passed or any(_is_empty(plan.targets[label]) for label in parents) or _has_batches(target, cache):
+        if parents & passed or any(_is_empty(plan.targets[label]) for label in parents) or _was_begun(target, cache):
             passed.add(target.label)
         elif not isinstance(target.decision, Hit):
             if not (root / ".ddbuild" / "history").is_dir():
@@ -45,8 +45,11 @@ def _is_empty(target: TargetPlan) -> bool:
     return isinstance(target.decision, Hit) and target.decision.result.rows == 0
 
 
-def _has_batches(target: TargetPlan, cache: Cache) -> bool:
-    """Whether an interrupted run of the stage has left batches that the next one goes on with."""
+def _was_begun(target: TargetPlan, cache: Cache) -> bool:
+    """Whether the next run of the stage goes on with what one has left: rows that were too few, or its batches."""
+    if any((each.part, each.name) == ("policy", "min_yield") for each in target.reasons):
+        return True
     key = target.actions[0].content_key
-    work = cache.local.layout.work
-    return key is not None and any(work.glob(f"{key}*/attempt-*/dataset/metadata.json"))
+    folders = cache.local.layout.work.glob(f"{key}*/attempt-*") if key is not None else ()
+    files = ("dataset/metadata.json", "cells/*/dataset/metadata.json")
+    return any(any(folder.glob(file)) for folder in folders for file in files)

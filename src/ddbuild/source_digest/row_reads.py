@@ -2,7 +2,8 @@
 
 Data Designer hands a custom column's function the whole row, whatever it declares. What the function reads of it can be
 told where it only takes entries by constant names, and hands the row on to nobody: `row["name"]`, `row.get("name")`,
-`"name" in row`, a copy of the row with new entries. Anything else reads whatever happens to be there.
+`"name" in row`, a copy of the row with new entries. Anything else reads whatever happens to be there. So does what
+changes a list or a dictionary that it finds in the row.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import types
 from typing import Any
 
 from ddbuild.source_digest.ownership import locate_code
+from ddbuild.source_digest.row_changes import changes_entries
 from ddbuild.source_digest.source_file import open_source
 
 __all__ = ["find_row_reads"]
@@ -62,6 +64,8 @@ class _Walk:
                 self._bind(each)
         for each in nodes:
             self.is_lost |= self._is_shared(each)
+        # What it changes in place is read by whoever comes next, itself included.
+        self.is_lost |= changes_entries(nodes, self._is_name)
         for node in body:
             self._visit(node)
 

@@ -11,7 +11,7 @@ brings its module when it is first asked for.
     export_file      parquet to parquet, CSV and JSONL                   plain_value
     parquet_file     open, read and write parquet
     texts            find texts in cells, and change them
-    matching         kept cells for new rows                             row_codes, kept_values
+    matching         kept cells for new rows                             pairing, row_codes, kept_values
     assembly         kept and new cells to one parquet file
 """
 
@@ -23,7 +23,16 @@ from typing import TYPE_CHECKING, Any
 from ddbuild.table.table_error import TableError
 
 if TYPE_CHECKING:
-    from ddbuild.table.assembly import Piece, Samples, SourceColumn, assemble, read_columns, read_numbers, write_samples
+    from ddbuild.table.assembly import (
+        Piece,
+        Samples,
+        SourceColumn,
+        assemble,
+        find_floated,
+        read_columns,
+        read_numbers,
+        write_samples,
+    )
     from ddbuild.table.data_frame import digest_frame, read_frame
     from ddbuild.table.export_file import export, read_rows
     from ddbuild.table.joining import join
@@ -61,6 +70,7 @@ __all__ = [
     "digest_frame",
     "digest_rows",
     "export",
+    "find_floated",
     "import_files",
     "join",
     "list_folder",
@@ -96,6 +106,7 @@ _MODULES = {
     "digest_frame": "data_frame",
     "digest_rows": "row_digest",
     "export": "export_file",
+    "find_floated": "assembly",
     "import_files": "source_file",
     "join": "joining",
     "list_folder": "parquet_file",

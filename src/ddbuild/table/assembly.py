@@ -23,7 +23,16 @@ from ddbuild.table.parquet_file import GROUP_ROWS, ParquetSink, open_parquet, re
 from ddbuild.table.schema_merge import merge_schemas
 from ddbuild.table.table_error import TableError
 
-__all__ = ["Piece", "Samples", "SourceColumn", "assemble", "read_columns", "read_numbers", "write_samples"]
+__all__ = [
+    "Piece",
+    "Samples",
+    "SourceColumn",
+    "assemble",
+    "find_floated",
+    "read_columns",
+    "read_numbers",
+    "write_samples",
+]
 
 Numbers = Any
 """A one-dimensional array of int64."""
@@ -42,12 +51,12 @@ class Piece:
 class SourceColumn:
     """A column to be: `numbers` says for each row which one of the pieces' rows, numbered through, it takes.
 
-    With `as_pandas` integers beside nulls become floating point numbers, as in whatever pandas has handled.
+    With `as_float` integers become floating point numbers, as pandas makes of those beside nulls.
     """
 
     pieces: Sequence[Piece]
     numbers: Numbers
-    as_pandas: bool = False
+    as_float: bool = False
 
 
 def assemble(columns: Mapping[str, SourceColumn | Numbers], destination: Path) -> int:
@@ -76,6 +85,26 @@ def assemble(columns: Mapping[str, SourceColumn | Numbers], destination: Path) -
         raise TableError("kept and new rows cannot be put together", facts={"reason": str(error)}) from error
     finally:
         shutil.rmtree(spool, ignore_errors=True)
+
+
+def find_floated(file: Path, numbers: Numbers) -> set[str]:
+    """Return the columns whose integers pandas makes floating point numbers of, since `numbers` has a row without one.
+
+    Raises:
+        TableError: the file cannot be read.
+    """
+    wanted = np.unique(numbers)
+    found = set()
+    with open_parquet(file) as opened:
+        names = [field.name for field in opened.schema_arrow if pt.is_integer(field.type)]
+        start = 0
+        for batch in read_some(opened, file.name, names) if names else ():
+            low, high = np.searchsorted(wanted, [start, start + batch.num_rows])
+            for name, values in zip(batch.schema.names, batch.columns, strict=True):
+                if values.null_count and values.take(pa.array(wanted[low:high] - start)).null_count:
+                    found.add(name)
+            start += batch.num_rows
+    return found
 
 
 def read_numbers(file: Path, column: str) -> Numbers:
@@ -111,6 +140,7 @@ class Samples:
     """Numbers for samples: where a cell was made first, and in which row; the same wherever the cell is kept."""
 
     _origins: dict[str, int] = field(default_factory=dict)
+    _noted: dict[str, list[Numbers]] = field(default_factory=dict)
 
     def read(self, file: Path | None, unit: str, rows: int, origin: str) -> Numbers:
         """Return the numbers of the cells of `unit` in a kept result that calls its own ones `origin`.
@@ -134,6 +164,21 @@ class Samples:
         if len(numbers) != rows:
             raise TableError(f"`{file.name}` has {len(numbers)} rows, and {rows} are needed")
         return numbers
+
+    def note(self, units: Mapping[str, Numbers]) -> None:
+        """Note that there are these samples of units."""
+        for unit, numbers in units.items():
+            self._noted.setdefault(unit, []).append(numbers)
+
+    def has_new(self, units: Mapping[str, Numbers]) -> bool:
+        """Return whether there is a sample of a unit that was not noted so far."""
+        for unit, numbers in units.items():
+            for noted in self._noted.get(unit, []):
+                if len(numbers):
+                    numbers = numbers[~np.isin(numbers, noted)]
+            if len(numbers):
+                return True
+        return False
 
     def name(self, numbers: Numbers) -> tuple[Any, Numbers]:
         """Return the origins' names and the rows of samples; a number below 0 is a sample made just now."""
@@ -181,7 +226,7 @@ def _gather(name: str, column: SourceColumn) -> tuple[Any, Iterator[Any]]:
     ]
     type_ = merge_schemas(schemas).field(0).type if schemas else pa.null()
     chunks = [conform(array, type_, path=name, source=piece.column) for piece, arrays in found for array in arrays]
-    if column.as_pandas and pt.is_integer(type_) and any(chunk.null_count for chunk in chunks):
+    if column.as_float and pt.is_integer(type_):
         type_ = pa.float64()
         chunks = [chunk.cast(type_, safe=False) for chunk in chunks]
     # Offsets of 32 bits end at 2 GB, and the blocks that are taken are far smaller.

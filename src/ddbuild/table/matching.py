@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ddbuild.table.kept_values import ALWAYS_KEPT, ValueKind, find_changed_by_keeping
+from ddbuild.table.pairing import combine, find_fresh, pair_in_order
 from ddbuild.table.parquet_file import read_schema
 from ddbuild.table.row_codes import code_columns, number_equal
 
@@ -199,12 +200,14 @@ class _Matcher:
         if self._seed is None or self._seed_rows is None:
             return
         names = list(read_schema(self._seed))
-        codes = code_columns([self._seed], names)
+        # What integers become depends on the rows that are taken, not on those beside them.
+        taken, back = np.unique(self._seed_rows, return_inverse=True)
+        codes = code_columns([self._seed], names, taken)
         kept = [self._code(table, {name: name for name in names if name not in self._made}) for table in self._kept]
         for name in names:
             there = [place for place, found in enumerate(kept) if name in found]
             numbers = number_equal([np.concatenate([codes[name], *(kept[place][name] for place in there)])])
-            self._new_numbers[name] = numbers[: len(codes[name])][self._seed_rows]
+            self._new_numbers[name] = numbers[: len(codes[name])][back]
             every = np.full(self._starts[-1], -1, dtype=np.int64)
             position = len(codes[name])
             for place in there:
@@ -216,7 +219,7 @@ class _Matcher:
     def _pair_rows(self) -> Numbers:
         """Pair each new row with a kept one: of the same seed, else of what the units read of it, else in order."""
         pairs = np.full(self._rows, -1, dtype=np.int64)
-        is_free = np.ones(self._starts[-1], dtype=bool)
+        is_free = self._find_distinct()
         read = {name for unit in self._units for name in unit.reads}
         shared = [name for name, numbers in self._kept_numbers.items() if (numbers >= 0).any()]
         rounds = [shared, [name for name in shared if name in read]] if shared else []
@@ -228,11 +231,30 @@ class _Matcher:
         pairs[new[:count]] = kept[:count]
         return pairs
 
+    def _find_distinct(self) -> Any:
+        """Whether each of the kept rows has a sample that no row before it has; the others are rows put together."""
+        is_distinct = np.zeros(self._starts[-1], dtype=bool)
+        for unit in self._units:
+            is_kept, samples = self._find_samples(unit)
+            rows = np.flatnonzero(is_kept)
+            is_distinct[rows[find_fresh(samples[rows], [])]] = True
+        return is_distinct
+
+    def _find_samples(self, unit: UnitColumns) -> tuple[Any, Numbers]:
+        """Whether each of the kept rows has cells of `unit`, and which sample they are."""
+        is_kept = np.zeros(self._starts[-1], dtype=bool)
+        samples = np.zeros(self._starts[-1], dtype=np.int64)
+        for place, table in enumerate(self._kept):
+            if unit.name in table.samples:
+                is_kept[self._starts[place] : self._starts[place + 1]] = True
+                samples[self._starts[place] : self._starts[place + 1]] = table.samples[unit.name]
+        return is_kept, samples
+
     def _pair_equal(self, pairs: Numbers, is_free: Any, names: Sequence[str]) -> None:
         new = np.flatnonzero(pairs < 0)
         kept = np.flatnonzero(is_free & np.all([self._kept_numbers[name] >= 0 for name in names], axis=0))
-        numbers = _combine([np.concatenate([self._new_numbers[n][new], self._kept_numbers[n][kept]]) for n in names])
-        here, there = _pair_in_order(numbers[: len(new)], numbers[len(new) :])
+        numbers = combine([np.concatenate([self._new_numbers[n][new], self._kept_numbers[n][kept]]) for n in names])
+        here, there = pair_in_order(numbers[: len(new)], numbers[len(new) :])
         pairs[new[here]] = kept[there]
         is_free[kept[there]] = False
 
@@ -242,12 +264,7 @@ class _Matcher:
         sources = np.full(self._rows, -1, dtype=np.int64)
         if not unit.is_reusable:
             return sources
-        is_kept = np.zeros(self._starts[-1], dtype=bool)
-        samples = np.zeros(self._starts[-1], dtype=np.int64)
-        for place, table in enumerate(self._kept):
-            if unit.name in table.samples:
-                is_kept[self._starts[place] : self._starts[place + 1]] = True
-                samples[self._starts[place] : self._starts[place + 1]] = table.samples[unit.name]
+        is_kept, samples = self._find_samples(unit)
         for name in unit.reads:
             if name in self._kept_numbers:
                 is_kept &= self._kept_numbers[name] >= 0
@@ -261,11 +278,11 @@ class _Matcher:
         own = own[is_kept[self._pairs[own]]]
         own = own[self._agree(unit, own, self._pairs[own])]
         given = self._given.setdefault(unit.recipe or unit.name, [])
-        own = own[_find_fresh(samples[self._pairs[own]], given)]
+        own = own[find_fresh(samples[self._pairs[own]], given)]
         sources[own] = self._pairs[own]
         new = np.flatnonzero(is_open & (sources < 0))
         kept = np.flatnonzero(is_kept)
-        kept = kept[_find_fresh(samples[kept], [*given, samples[sources[own]]])]
+        kept = kept[find_fresh(samples[kept], [*given, samples[sources[own]]])]
         if len(new) and len(kept):
             here, there = self._pair_inputs(unit, new, kept)
             sources[here] = there
@@ -295,7 +312,7 @@ class _Matcher:
         """Pair new rows with kept ones of equal inputs, in order; the columns of the seed sort most of them out."""
         from_seed = [name for name in unit.reads if name in self._new_numbers]
         made = [name for name in unit.reads if name in self._made]
-        numbers = _combine(
+        numbers = combine(
             [np.concatenate([self._new_numbers[name][new], self._kept_numbers[name][kept]]) for name in from_seed],
             length=len(new) + len(kept),
         )
@@ -307,8 +324,8 @@ class _Matcher:
             for name in made:
                 given = self._sources[self._made[name].name][new]
                 columns.append(self._number_values(name, np.concatenate([given, kept])))
-            numbers = _combine(columns, length=len(new) + len(kept))
-        here, there = _pair_in_order(numbers[: len(new)], numbers[len(new) :])
+            numbers = combine(columns, length=len(new) + len(kept))
+        here, there = pair_in_order(numbers[: len(new)], numbers[len(new) :])
         return new[here], kept[there]
 
     # Values
@@ -369,47 +386,3 @@ class _Matcher:
                 stack += [each for name in reader.columns for each in readers[name]]
             changed |= bool(len(lost))
         return changed
-
-
-def _find_fresh(samples: Numbers, given: Sequence[Numbers]) -> Numbers:
-    """Return the places of samples that are not `given`, of each its first one.
-
-    Two kept rows may hold one sample, where a result was put together from another.
-    """
-    _, first = np.unique(samples, return_index=True)
-    places = np.sort(first)
-    for each in given:
-        if len(each):
-            places = places[~np.isin(samples[places], each)]
-    return places
-
-
-def _combine(columns: Sequence[Numbers], length: int = 0) -> Numbers:
-    """Return one number for each place, equal where the numbers of all columns are."""
-    import pandas as pd
-
-    total = np.zeros(len(columns[0]) if columns else length, dtype=np.int64)
-    for numbers in columns:
-        total = pd.factorize(total * np.int64(numbers.max(initial=0) + 1) + numbers)[0].astype(np.int64)
-    return total
-
-
-def _pair_in_order(new: Numbers, kept: Numbers) -> tuple[Numbers, Numbers]:
-    """Return the places that go together: the k-th of a number in `new` with the k-th of it in `kept`."""
-    width = np.int64(max(len(new), len(kept)) + 1)
-    _, here, there = np.intersect1d(
-        new * width + _rank(new), kept * width + _rank(kept), assume_unique=True, return_indices=True
-    )
-    return here, there
-
-
-def _rank(numbers: Numbers) -> Numbers:
-    """Return for each place how many places before it have the same number."""
-    order = np.argsort(numbers, kind="stable")
-    ordered = numbers[order]
-    is_first = np.ones(len(numbers), dtype=bool)
-    is_first[1:] = ordered[1:] != ordered[:-1]
-    first = np.maximum.accumulate(np.where(is_first, np.arange(len(numbers)), 0))
-    ranks = np.empty(len(numbers), dtype=np.int64)
-    ranks[order] = np.arange(len(numbers)) - first
-    return ranks

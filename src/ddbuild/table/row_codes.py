@@ -62,7 +62,8 @@ def number_equal(codes: Sequence[Codes]) -> Any:
     return total
 
 
-_INTEGER, _FLOAT, _TEXT, _OTHER, _NULL = (np.uint64(number) for number in range(5))
+_INTEGER, _FLOAT, _TEXT, _OTHER, _NULL, _LARGE = (np.uint64(number) for number in range(6))
+_EXACT = 2**53
 _LOW = (1 << 64) - 1
 
 
@@ -101,6 +102,9 @@ def _settle(parts: Sequence[Codes]) -> Codes:
     codes = np.concatenate(parts) if parts else np.empty((0, 2), dtype=np.uint64)
     is_integer = codes[:, 1] == _INTEGER
     if is_integer.any() and not is_integer.all():
-        codes[is_integer, 0] = codes[is_integer, 0].view(np.int64).astype(np.float64).view(np.uint64)
-        codes[is_integer, 1] = _FLOAT
+        values = codes[is_integer, 0].view(np.int64)
+        # Two large ones may become one, and what a column read depends on where its batch began.
+        is_exact = (values >= -_EXACT) & (values <= _EXACT)
+        codes[is_integer, 0] = np.where(is_exact, values.astype(np.float64).view(np.uint64), values.view(np.uint64))
+        codes[is_integer, 1] = np.where(is_exact, _FLOAT, _LARGE)
     return codes
