@@ -97,6 +97,37 @@ def test_a_killed_stage_goes_on_from_its_finished_batches(project):
     assert list(rows["slow"]) == [2 * number for number in range(12)]
 
 
+def test_a_killed_stage_of_kept_and_new_cells_goes_on_from_its_finished_batches(project):
+    project.edit(
+        "BUILD.py",
+        'stage("first"',
+        """@dd.custom_column_generator(required_columns=["number"])
+def kept(row):
+    record("kept")
+    row["kept"] = os.urandom(4).hex()
+    return row
+
+config.add_column(dd.CustomColumnConfig(name="kept", generator_function=kept))
+stage("first\"""",
+    )
+    before = project.build("//first")["first"].load_dataset()
+    assert project.calls["kept"] == 12
+    project.edit("BUILD.py", 'row["number"] * 2', 'row["number"] * 3')
+    project.calls_file.unlink()
+    process = start(project, "//first")
+    wait_for_calls(project, 7)
+    process.kill()
+    process.communicate(timeout=30)
+    finished = finished_batches(project)
+    assert len(finished) >= 2
+    project.calls_file.unlink()
+    assert finish(start(project, "//first", pause=0))["ok"]
+    assert sum(project.calls.values()) == 12 - 2 * len(finished)
+    rows = project.build("//first")["first"].load_dataset()
+    assert list(rows["slow"]) == [3 * number for number in range(12)]
+    assert list(rows["kept"]) == list(before["kept"])
+
+
 def test_an_edit_after_a_kill_starts_afresh(project):
     process = start(project, "//first")
     wait_for_calls(project, 7)
