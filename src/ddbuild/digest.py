@@ -7,7 +7,7 @@ nothing but the values: not on the order of a dict or set, the process, PYTHONHA
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import NewType
 
@@ -21,7 +21,7 @@ Digest = NewType("Digest", str)
 Key = NewType("Key", str)
 """32 hex digits that name everything that may change an action's rows."""
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 19  # fits into the second-level cache, so that what was read is hashed from there
 
 
 def digest_bytes(data: bytes | bytearray | memoryview) -> Digest:
@@ -30,7 +30,7 @@ def digest_bytes(data: bytes | bytearray | memoryview) -> Digest:
 
 
 def digest_file(path: Path) -> Digest:
-    """Return the digest of the bytes of the file `path`, read once in chunks of 1 MiB."""
+    """Return the digest of the bytes of the file `path`, read once, in chunks."""
     hasher = xxhash.xxh3_128()
     buffer = bytearray(_CHUNK)
     view = memoryview(buffer)
@@ -46,10 +46,7 @@ def digest_of(value: object) -> Digest:
     Raises:
         TypeError: `value` holds something that `encode_canonical` does not know.
     """
-    hasher = xxhash.xxh3_128()
-    for piece in _encode(value):
-        hasher.update(piece)
-    return Digest("xxh3_128:" + hasher.hexdigest())
+    return digest_bytes(encode_canonical(value))
 
 
 def encode_canonical(value: object) -> bytes:
@@ -60,39 +57,44 @@ def encode_canonical(value: object) -> bytes:
     Raises:
         TypeError: any other type, named in the message.
     """
-    return b"".join(_encode(value))
+    encoded = bytearray()
+    _encode(value, encoded)
+    return bytes(encoded)
 
 
-def _encode(value: object) -> Iterator[bytes]:
-    if value is None:
-        yield b"N"
-    elif isinstance(value, bool):
-        yield b"T" if value else b"F"
-    elif type(value) is int:
-        yield from _sized(b"i", str(value).encode())
-    elif type(value) is float:
-        yield b"f" + (struct.pack(">d", value) if value == value else b"nan     ")
-    elif type(value) is str:
-        yield from _sized(b"s", value.encode("utf-8", "surrogatepass"))
+def _encode(value: object, encoded: bytearray) -> None:
+    # One growing buffer: keys are made of thousands of small pieces.
+    kind = type(value)
+    if kind is str:
+        _add(b"s", value.encode("utf-8", "surrogatepass"), encoded)  # type: ignore[attr-defined]
+    elif value is None:
+        encoded += b"N"
+    elif kind is bool:
+        encoded += b"T" if value else b"F"
+    elif kind is int:
+        _add(b"i", str(value).encode(), encoded)
+    elif kind is float:
+        encoded += b"f" + (struct.pack(">d", value) if value == value else b"nan     ")
     elif isinstance(value, (bytes, bytearray)):
-        yield from _sized(b"b", bytes(value))
-    elif type(value) in (list, tuple):
+        _add(b"b", value, encoded)
+    elif kind is list or kind is tuple:
         items: list[object] | tuple[object, ...] = value  # type: ignore[assignment]
-        yield (b"l" if type(value) is list else b"t") + len(items).to_bytes(8, "big")
+        encoded += (b"l" if kind is list else b"t") + len(items).to_bytes(8, "big")
         for item in items:
-            yield from _encode(item)
+            _encode(item, encoded)
     elif isinstance(value, Mapping):
         entries = sorted((encode_canonical(name), encode_canonical(item)) for name, item in value.items())
-        yield b"d" + len(entries).to_bytes(8, "big")
+        encoded += b"d" + len(entries).to_bytes(8, "big")
         for name, item in entries:
-            yield from (name, item)
+            encoded += name + item
     elif isinstance(value, Set):
         members = sorted(encode_canonical(member) for member in value)
-        yield b"e" + len(members).to_bytes(8, "big")
-        yield from members
+        encoded += b"e" + len(members).to_bytes(8, "big")
+        encoded += b"".join(members)
     else:
-        raise TypeError(f"`{type(value).__module__}.{type(value).__qualname__}` has no canonical encoding")
+        raise TypeError(f"`{kind.__module__}.{kind.__qualname__}` has no canonical encoding")
 
 
-def _sized(tag: bytes, data: bytes) -> tuple[bytes, bytes]:
-    return tag + len(data).to_bytes(8, "big"), data
+def _add(tag: bytes, data: bytes | bytearray, encoded: bytearray) -> None:
+    encoded += tag + len(data).to_bytes(8, "big")
+    encoded += data

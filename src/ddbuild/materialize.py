@@ -108,12 +108,14 @@ def _place(destination: Path, blob: Blob, known: list[object] | None, cache: Cac
     # A hard link that somebody wrote to has changed the blob as well.
     cache.verify(blob)
     source = cache.fetch(blob)
-    destination.parent.mkdir(parents=True, exist_ok=True)
+    if not destination.parent.is_dir():
+        destination.parent.mkdir(parents=True, exist_ok=True)
     temporary = destination.with_name(f".{destination.name}.{uuid4().hex}")
     try:
         clone_file(source, temporary, link=True)
         temporary.replace(destination)
     finally:
+        # Also where it was renamed: that does nothing to two names of one file.
         temporary.unlink(missing_ok=True)
     return [blob.digest, *_identify(destination)]
 
@@ -141,7 +143,8 @@ class _Stamp:
         return value if isinstance(value, dict) else {}
 
     def write(self, value: dict[str, list[object]]) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        if not self._path.parent.is_dir():
+            self._path.parent.mkdir(parents=True, exist_ok=True)
         temporary = self._path.with_name(f"{self._path.name}.{os.getpid()}")
         temporary.write_text(json.dumps(value))
         temporary.replace(self._path)

@@ -216,7 +216,9 @@ class CellRuns:
         columns: dict[str, SourceColumn] = {}
         if self._seed is not None:
             for name in self._seed_columns:
-                columns[name] = table.SourceColumn([self._seed_piece(name)], self._seed.numbers[rows], as_pandas=True)
+                columns[name] = table.SourceColumn(
+                    [self._seed_piece(name)], self._seed.numbers[rows], as_float=name in self._floated
+                )
         made = [run for run in runs if run.rows is not None]
         for name in list_columns(self._builder):
             pieces = self._kept_pieces(name)

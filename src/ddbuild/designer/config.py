@@ -57,13 +57,18 @@ def copy_builder(builder: DataDesignerConfigBuilder) -> DataDesignerConfigBuilde
     `DataDesignerConfigBuilder.from_config` would share the column objects as well.
     """
     shared: list[Any] = []
+    used: set[str] = set()
     seed = builder.get_seed_config()
     if seed is not None:
         shared.append(getattr(seed.source, "df", None))
     for column in builder.get_column_configs():
+        used.update(column.get_model_aliases())
         shared += [getattr(column, name, None) for name in ("generator_function", "generator_params")]
         shared.append(getattr(getattr(column, "validator_params", None), "validation_function", None))
-    return copy.deepcopy(builder, {id(each): each for each in shared if each is not None})
+    known = {id(each): each for each in shared if each is not None}
+    # A builder without models of its own has all those of the home, and deep copies of them take longer than all else.
+    known |= {id(model): model.model_copy() for model in builder.model_configs if model.alias not in used}
+    return copy.deepcopy(builder, known)
 
 
 def _guard(make: Callable[[], Any], subject: str, file: Path | None) -> Any:

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 from ddbuild.designer.active import current_run
 from ddbuild.designer.crew import Crew
+from ddbuild.designer.tls import share_tls
 
 __all__ = ["prepare_engine"]
 
@@ -34,6 +35,7 @@ def prepare_engine() -> None:
     """Give the engine loop our threads and our note of tasks, before each run: a fork drops the loop."""
     from data_designer.engine.dataset_builders.utils.async_concurrency import ensure_async_engine_loop
 
+    share_tls()
     loop = ensure_async_engine_loop()
     with _LOCK:
         if loop in _PREPARED:

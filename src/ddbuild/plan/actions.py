@@ -70,6 +70,7 @@ class ActionCompiler:
         self._renewals = renewals
         self._configs: dict[Label, tuple[Any, ConfigDescription]] = {}
         self._versions: list[Part] | None = None
+        self._all_versions: dict[str, str] | None = None
 
     def compile(self, target: Target) -> tuple[Action, ...]:
         """Return the actions of `target`, each reading what the one before it made.
@@ -157,7 +158,9 @@ class ActionCompiler:
 
     def versions(self) -> dict[str, str]:
         """Return the versions of Data Designer's packages and of those that the settings name."""
-        return package_versions() | package_versions(self._settings.versions)
+        if self._all_versions is None:
+            self._all_versions = package_versions() | package_versions(self._settings.versions)
+        return dict(self._all_versions)
 
     def _compile_source(self, source: Source) -> Action:
         files = find_source_files(source)
