@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 # What must not reach out of a benchmark, nor into it.
-_SETTINGS = ("DDBUILD_CACHE_DIR", "DDBUILD_SHARED_CACHE", "DDBUILD_SHARED_MODE", "DDBUILD_JOBS", "DDBUILD_SNAPSHOT")
+_SETTINGS = ("DDBUILD_CACHE_DIR", "DDBUILD_SHARED_CACHE", "DDBUILD_SHARED_MODE", "DDBUILD_JOBS", "DDBUILD_NO_SNAPSHOT")
 
 
 @dataclass(slots=True)

@@ -7,8 +7,6 @@ from pathlib import Path
 
 # Telemetry and a person's own settings stay out of every test and of the processes that tests start.
 os.environ["NEMO_TELEMETRY_ENABLED"] = "false"
-# Off by default so far; here every command line goes through it.
-os.environ["DDBUILD_SNAPSHOT"] = "1"
 for name in ("DDBUILD_CACHE_DIR", "DDBUILD_SHARED_CACHE", "DDBUILD_SHARED_MODE", "DDBUILD_JOBS"):
     os.environ.pop(name, None)
 if "DATA_DESIGNER_HOME" not in os.environ:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     Signature = tuple[int, int, int, int, int, int]
-    Listing = Literal["all", "packages", "modules", "data"]
+    Listing = Literal["all", "packages", "modules"]
 
 try:
     # `hashlib` would bring OpenSSL along, which takes longer than all the rest.
@@ -27,8 +27,8 @@ except ImportError:  # pragma: no cover - another Python
     from hashlib import blake2b
 
 __all__ = [
-    "DATA_SUFFIXES",
     "NO_PACKAGES",
+    "ask",
     "blake2b",
     "digest_entries",
     "digest_text",
@@ -41,12 +41,6 @@ __all__ = [
 
 NO_PACKAGES = frozenset({"ddbuild-out", "__pycache__", "node_modules"})
 """Folders in which no package is looked for."""
-
-DATA_SUFFIXES = (
-    *(".parquet", ".pq", ".arrow", ".feather", ".ipc", ".orc", ".avro", ".csv", ".tsv", ".json", ".jsonl", ".ndjson"),
-    *(".xlsx", ".xls", ".db", ".duckdb", ".sqlite", ".sqlite3", ".h5", ".hdf5", ".npy", ".npz", ".gz", ".zst", ".zip"),
-)
-"""Files that libraries written in C++ or Rust open by themselves, where Python does not see it."""
 
 _PACKAGE_FILES = frozenset({"BUILD.py", "BUILD.yaml", "BUILD.yml", "ddbuild.toml", "pyvenv.cfg"})
 _MODULE_SUFFIXES = (".py", ".pyc", ".so", ".pyd", ".pth", ".egg-link", ".zip", ".egg", ".dist-info", ".egg-info")
@@ -62,10 +56,28 @@ _stat = os.stat
 def sign(path: str) -> Signature | None:
     """Return the signature of what `path` leads to; None where nothing is there that this user can see."""
     try:
-        found = _stat(path)
+        return _pack(_stat(path))
     except (OSError, ValueError):
         return None
-    return (found.st_mode, found.st_ino, found.st_dev, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+def ask(path: str) -> Signature | None:
+    """Return the signature of `path` like `sign`, by opening it or the folder that it would be in.
+
+    A network file system's client may answer from what it remembers, for a minute, unless something is opened.
+    """
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError):
+        try:
+            os.close(os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))  # noqa: PTH120
+        except (OSError, ValueError):
+            return None
+        return sign(path)
+    try:
+        return _pack(os.fstat(file))
+    finally:
+        os.close(file)
 
 
 def is_file(signature: Signature | None) -> bool:
@@ -94,6 +106,10 @@ def digest_text(value: str) -> str:
     return "blake2b:" + blake2b(value.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
 
+def _pack(found: os.stat_result) -> Signature:
+    return (found.st_mode, found.st_ino, found.st_dev, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
 def list_folder(path: str, kind: Listing) -> str | None:
     """Return the digest of what a folder lists, None where it cannot be listed; `kind` as in `digest_entries`."""
     try:
@@ -106,8 +122,8 @@ def list_folder(path: str, kind: Listing) -> str | None:
 def digest_entries(entries: Iterable[Any], kind: Listing) -> str:
     """Return a digest of the names in a folder, with what is a folder and what is a link.
 
-    `kind` says for whom: "all" names, those that make "packages" of the workspace, those that an import finds
-    ("modules"), or "data" files.
+    `kind` says for whom: "all" names, those that make "packages" of the workspace, or those that an import finds
+    ("modules").
     """
     names = []
     for entry in entries:
@@ -117,11 +133,11 @@ def digest_entries(entries: Iterable[Any], kind: Listing) -> str:
             wanted = name in _PACKAGE_FILES or (folder and name[0] != "." and name not in NO_PACKAGES)
         elif kind == "modules":
             wanted = name.endswith(_MODULE_SUFFIXES) or (name.isidentifier() and name != "__pycache__")
-        elif kind == "data":
-            wanted = name.lower().endswith(DATA_SUFFIXES)
         else:
             wanted = True
         if wanted:
             names.append(name + ("/" if folder else "@" if entry.is_symlink() else ""))
-    names.sort()
+    if kind != "all":
+        # Whoever lists a folder may depend on the order in which the names come.
+        names.sort()
     return digest_text("\0".join(names))

@@ -3,12 +3,17 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+
+from ddbuild.cli import build
+from ddbuild.cli.targets import complete_labels
+from ddbuild.table import digest_rows
 
 HEAVY = (
     "data_designer",
@@ -235,6 +240,15 @@ def test_what_a_build_file_prints_is_said_again(tables, monkeypatch):
         ("import os\nos.system('true')\n", "a program was started"),
         ("import socket\nsocket.getaddrinfo('127.0.0.1', 80)\n", "something was asked of the network"),
         ("import sys\nsys.stderr.buffer.write(b'')\n", "bytes were printed"),
+        ("open('/proc/uptime').read()\n", "`/proc/uptime` was looked at"),
+        ("import os\nopen(os.open('numbers.csv', os.O_RDONLY))\n", "an open file was opened again"),
+        ("import sqlite3\nsqlite3.connect(':memory:')\n", "a database was opened"),
+        ("import ctypes\nctypes.CDLL(None)\n", "`ctypes.dlopen` was done"),
+        ("import datetime\ndatetime.date.today()\n", "`BUILD.py:2` uses `datetime.date.today` while it is loaded"),
+        (
+            "import pyarrow.parquet as pq\nROWS = pq.read_table\n",
+            "`BUILD.py:2` uses `pyarrow.parquet.read_table` while it is loaded",
+        ),
     ],
 )
 def test_a_build_file_that_looks_outside_of_files_is_always_loaded(tables, monkeypatch, code, why):
@@ -324,6 +338,19 @@ def test_a_null_build_imports_nothing_heavy_and_opens_few_files(probe):
         assert taken["memory"] < 60_000
 
 
+def test_labels_are_completed_from_a_snapshot_while_it_holds(typed, tables, monkeypatch):
+    def refuse(*arguments, **options):
+        raise AssertionError("the workspace was loaded")
+
+    monkeypatch.setattr("ddbuild.building.api.open_session", refuse)
+    monkeypatch.chdir(tables.root)
+    assert [item.value for item in complete_labels("//n")] == ["//named", "//numbers"]
+    assert [item.value for item in complete_labels("-//:d")] == ["-//:doubled"]
+    assert [item.value for item in complete_labels("//qa", str(tables.root / "qa"))] == ["//qa:more"]
+    tables.write("qa/BUILD.py", "from ddbuild import source\nsource('other', files='../numbers.csv')\n")
+    assert complete_labels("//qa") == []
+
+
 def test_other_starts_import_no_more_than_before(probe):
     assert "click" in probe("--help")["modules"]
     assert [
@@ -377,3 +404,35 @@ def test_peak_memory_stays_small_with_ten_thousand_targets(probe, tables):
     assert "snapshot" not in taken["err"]
     assert [name for name in HEAVY if name in taken["modules"]] == []
     assert taken["memory"] < 60_000
+
+
+def test_what_the_team_publishes_right_after_a_build_is_not_put_beside_what_it_told(tables, monkeypatch, tmp_path):
+    tables.write(
+        "BUILD.py",
+        """
+        import uuid
+        import pyarrow as pa
+        from ddbuild import source, transform
+
+        def token(files):
+            return pa.table({"token": [uuid.uuid4().hex]})
+
+        source("numbers", files="numbers.csv")
+        transform("token", token, depends_on=[":numbers"])
+        """,
+    )
+    monkeypatch.setenv("DDBUILD_EXPLAIN_SNAPSHOT", "1")
+    team, other = tmp_path / "team", tmp_path / "other"
+    tables.run("build", "//token", "--shared-cache", other, "--cache-dir", tmp_path / "colleague")
+    keep = build.keep_snapshot
+
+    def keep_late(*arguments):
+        shutil.rmtree(team)
+        other.rename(team)
+        keep(*arguments)
+
+    monkeypatch.setattr(build, "keep_snapshot", keep_late)
+    done = tables.run("build", "//token", "--json", "--shared-cache", team)
+    assert "no snapshot was taken: `//:token` has other rows meanwhile" in done.err
+    told = json.loads(done.out)["targets"][-1]["digest"]
+    assert told == digest_rows([tables.root / "ddbuild-out" / "token" / "data.parquet"])

@@ -61,6 +61,10 @@ def run(request):
         if offset := request["clock"]:
             now = time.time_ns
             time.time_ns = lambda: now() + offset
+        if request["remote"] is not None:
+            from ddbuild.snapshot import inputs
+
+            inputs.find_remote_devices = lambda: frozenset({request["remote"]})
         code = run(request["arguments"])
         sys.stdout.flush()
         sys.stderr.flush()

@@ -30,12 +30,11 @@ FILES = {
         OURS = sorted(name for name in os.environ if name.startswith("OURS_"))
         EXTRA = (HERE / "extra.flag").exists()
         NAMES = sorted(os.listdir(HERE / "listed"))
-        SEED = pq.read_table(HERE / "seed.parquet").to_pylist()
         WRITABLE = os.access(HERE / "ruled.txt", os.X_OK)
 
         def doubled(files):
             table = double(pq.read_table(files["numbers"]))
-            notes = [PROMPT, CURRENT, LINKED, MODE, EXTRA, NAMES, OURS, SEED, WRITABLE, outside.tell()]
+            notes = [PROMPT, CURRENT, LINKED, MODE, EXTRA, NAMES, OURS, WRITABLE, outside.tell()]
             return table.append_column("notes", [[str(notes)] * table.num_rows])
 
         source("numbers", files="numbers.csv")
@@ -163,10 +162,11 @@ class Shell:
         self.cache = folder / "cache"
         self.home.mkdir(parents=True)
         self._server = server
+        # The device that is taken for a network file system's.
+        self.remote = None
         self.environment = {
             "HOME": str(self.home),
             "PATH": os.environ["PATH"],
-            "DDBUILD_SNAPSHOT": "1",
             "LANG": "C.UTF-8",
             "PYTHONPATH": str(self.library),
             "DDBUILD_CACHE_DIR": str(self.cache),
@@ -188,6 +188,7 @@ class Shell:
             folder=str(folder or self.root),
             environment=values,
             clock=clock,
+            remote=self.remote,
             out=str(out),
             err=str(err),
         )
@@ -209,7 +210,7 @@ class Shell:
             again = self.run(*arguments or ("//...",))
             if again.is_short:
                 return
-        raise AssertionError(again.why)
+        raise AssertionError(f"{again.why}; {(self.folder / 'err').read_text()}")
 
     @property
     def snapshots(self):

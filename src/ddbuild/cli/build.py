@@ -17,7 +17,7 @@ from ddbuild.errors import InterruptedBuildError, UsageError
 from ddbuild.report.ink import choose_ink
 from ddbuild.report.json_document import describe_build, describe_failure
 from ddbuild.report.summary import say_summary
-from ddbuild.snapshot.take import keep_snapshot
+from ddbuild.snapshot.take import keep_snapshot, prepare_snapshot
 
 __all__ = ["command", "print_plan"]
 
@@ -60,6 +60,7 @@ def command(
         raise UsageError("no target was named", hint="`ddbuild //...` builds everything")
     if dry_run:
         return print_plan(call, targets, overrides, no_reuse=no_reuse, retry_lost=retry_lost)
+    prepare_snapshot()
     with Interruption(call.progress, lambda: _write_abandoned(call)) as interruption:
         opened = call.open({"build.jobs": jobs, "build.reuse": False if no_reuse else None})
         settings = opened.settings.build

@@ -15,7 +15,7 @@ from ddbuild.cli.arguments import unmark
 from ddbuild.cli.output import reserve_stdout
 from ddbuild.errors import UsageError
 from ddbuild.label import Label, parse_label, parse_pattern
-from ddbuild.report.wording import say_label
+from ddbuild.snapshot.answer import find_labels
 
 if TYPE_CHECKING:
     from ddbuild.building.api import WorkspaceSession
@@ -81,5 +81,8 @@ def complete_labels(incomplete: str, directory: str | None = None) -> list[Compl
     """Return the labels that begin with `incomplete`, in the form in which it was begun."""
     sign = "-" if incomplete.startswith("-") else ""
     in_full = incomplete.lstrip("-").startswith("//:")
-    words = [str(label) if in_full else say_label(label) for label in list_labels(directory)]
+    if (known := find_labels(directory)) is None:
+        known = [str(label) for label in list_labels(directory)]
+    # What `say_label` says of each, without making labels of thousands of words.
+    words = [f"//{text[3:]}" if text.startswith("//:") and not in_full else text for text in known]
     return [CompletionItem(sign + word) for word in words if (sign + word).startswith(incomplete)]

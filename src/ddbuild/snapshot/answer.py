@@ -11,9 +11,9 @@ import sys
 import time
 from heapq import heapify, heappop, heappush
 
-from ddbuild.snapshot.check import inputs_hold, outputs_hold, results_hold
+from ddbuild.snapshot.check import inputs_hold, note_use, outputs_hold, results_hold
 from ddbuild.snapshot.record import index_labels, open_snapshot
-from ddbuild.snapshot.request import Request, choose, find_package, find_root, read_request
+from ddbuild.snapshot.request import Request, choose, find_package, find_root, make_request, read_request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,10 +22,9 @@ if TYPE_CHECKING:
 
     from ddbuild.snapshot.record import Snapshot
 
-__all__ = ["answer", "explain", "is_wanted", "latest_request"]
+__all__ = ["answer", "explain", "find_labels", "is_wanted", "latest_request"]
 
 _NO_SNAPSHOT = "DDBUILD_NO_SNAPSHOT"
-_SNAPSHOT = "DDBUILD_SNAPSHOT"
 _EXPLAIN = "DDBUILD_EXPLAIN_SNAPSHOT"
 _MOST_LINES = 10
 _HIT = f"{'hit':<11}"
@@ -64,13 +63,26 @@ def answer(arguments: Sequence[str]) -> int | None:
     return 0
 
 
-def is_wanted() -> bool:
-    """Whether snapshots are asked for, with DDBUILD_SNAPSHOT=1.
+def find_labels(directory: str | None = None) -> list[str] | None:
+    """Return all labels of the workspace around `directory` in order, if a snapshot has them and still holds."""
+    try:
+        request = make_request("path", [], os.getcwd(), directory)  # noqa: PTH109
+        root = find_root(request.folder)
+        if root is None or not is_wanted():
+            return None
+        snapshot = open_snapshot(root, request.caller)
+        try:
+            holds = snapshot.current_folder in (None, request.folder) and inputs_hold(snapshot.inputs)
+            return index_labels(snapshot.labels) if holds else None
+        finally:
+            snapshot.close()
+    except Exception:
+        return None
 
-    They are not yet the default: a build file that depends on the clock, or on a file that a library reads without
-    Python, is not seen to have changed.
-    """
-    return os.environ.get(_SNAPSHOT) == "1" and not os.environ.get(_NO_SNAPSHOT)
+
+def is_wanted() -> bool:
+    """Whether snapshots are wanted: DDBUILD_NO_SNAPSHOT=1 says they are not."""
+    return not os.environ.get(_NO_SNAPSHOT)
 
 
 def latest_request() -> Request | None:
@@ -117,6 +129,8 @@ class _Answer:
                 raise _NoAnswerError("loading depends on the current folder")
             self._check(snapshot, root, chosen)
             answers = [self._records[number][3] for number in self._sort(snapshot, chosen)]
+            if request.command == "build":
+                self._note_use(snapshot, chosen)
         finally:
             snapshot.close()
         if request.command == "path":
@@ -182,6 +196,13 @@ class _Answer:
                 if not missing[child]:
                     heappush(ready, (labels[child], child))
         return order
+
+    def _note_use(self, snapshot: Snapshot, chosen: list[int]) -> None:
+        """Note that what was chosen is used: as it was built, or as part of what was."""
+        wanted = set(chosen)
+        notes = [(len(numbers), name) for numbers, name in snapshot.uses if wanted.issubset(numbers)]
+        if notes:
+            note_use(min(notes)[1], snapshot.tiers)
 
     def _print_summary(self, answers: list[Any], root: str) -> str:
         lines = []

@@ -7,22 +7,28 @@ cannot be told is False, and then the workspace is loaded.
 from __future__ import annotations
 
 import os
+import time
 from _thread import allocate_lock, start_new_thread
 
-from ddbuild.file_state import digest_text, is_folder, list_folder, sign
+from ddbuild.file_state import ask, digest_text, is_folder, list_folder, sign
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any
 
-__all__ = ["digest_names", "inputs_hold", "outputs_hold", "results_hold"]
+__all__ = ["digest_names", "inputs_hold", "note_use", "outputs_hold", "results_hold"]
 
 ACTIONS = os.path.join("v1", "actions")  # noqa: PTH118 - pathlib takes long to import
 """Where a tier keeps action results; `cache/layout.py` says so, and takes long to import."""
 
 CAS = os.path.join("v1", "cas")  # noqa: PTH118
 """Where a tier keeps blobs."""
+
+USES = os.path.join("v1", "uses")  # noqa: PTH118
+"""Where a tier notes what was used when."""
+
+_NOTE_SECONDS = 600.0
 
 _ASK_SECONDS = 3.0
 """How long the shared tier may take here; the long way has more patience."""
@@ -32,7 +38,7 @@ _CHUNK = 1 << 20
 
 def inputs_hold(inputs: Any) -> bool:
     """Return whether files, folders and variables are as they were; `inputs` are those of `inputs.collect_inputs`."""
-    files, unsure, absent, places, folders, links, accesses, variables, names = inputs
+    files, asked, unsure, absent, sought, places, folders, links, accesses, variables, names = inputs
     environ = os.environ
     # The name of a variable that is not set may be a secret by itself, an API key that was tried as one.
     hidden = {name for name, digest in variables if digest is None and name.startswith("blake2b:")}
@@ -45,7 +51,9 @@ def inputs_hold(inputs: Any) -> bool:
     return (
         (names is None or digest_names() == names)
         and _files_hold(files)
+        and all(ask(path) == signature for path, signature in asked)
         and all(sign(path) is None for path in absent)
+        and all(ask(path) is None for path in sought)
         and all(is_folder(sign(path)) for path in places)
         and all(_folder_holds(*folder) for folder in folders)
         and all(_read_link(path) == text for path, text in links)
@@ -55,11 +63,11 @@ def inputs_hold(inputs: Any) -> bool:
 
 
 def digest_names() -> str:
-    """Return the digest of the names of all variables."""
-    return digest_text("\0".join(sorted(os.environ)))
+    """Return the digest of the names of all variables, in the order in which a program finds them."""
+    return digest_text("\0".join(os.environ))
 
 
-def results_hold(steps: Iterable[Sequence[Any]], tiers: tuple[str, str | None]) -> bool:
+def results_hold(steps: Iterable[Sequence[Any]], tiers: tuple[str, str | None, bool]) -> bool:
     """Return whether each tier's records of action results are as they were: (tier, path, signature).
 
     What somebody else has put into the shared tier meanwhile counts before what is here; so what was not there is
@@ -73,6 +81,18 @@ def results_hold(steps: Iterable[Sequence[Any]], tiers: tuple[str, str | None]) 
         elif sign(f"{local}/{path}") != signature:
             return False
     return tiers[1] is None or _within_time(lambda: _shared_results_hold(elsewhere, str(tiers[1])))
+
+
+def note_use(name: str, tiers: tuple[str, str | None, bool]) -> None:
+    """Note that what the note `name` is about is still used, so that a collection of garbage leaves it alone.
+
+    It need not be known to the minute.
+    """
+    local, shared, is_written = tiers
+    _touch(os.path.join(local, USES, name))  # noqa: PTH118
+    if shared is not None and is_written:
+        note = os.path.join(shared, USES, name)  # noqa: PTH118
+        _within_time(lambda: _touch(note))
 
 
 def outputs_hold(root: str, local: str, place: str, files: Sequence[Any], blobs: Iterable[Sequence[Any]]) -> bool:
@@ -94,6 +114,16 @@ def outputs_hold(root: str, local: str, place: str, files: Sequence[Any], blobs:
     return True
 
 
+def _touch(note: str) -> bool:
+    try:
+        if time.time() - os.stat(note).st_mtime > _NOTE_SECONDS:  # noqa: PTH116
+            os.utime(note)
+    except OSError:
+        # A build that does more than this one writes it anew.
+        return False
+    return True
+
+
 def _files_hold(files: Iterable[Sequence[Any]]) -> bool:
     # The one loop that is long: hundreds of modules, and each seed file.
     stat = os.stat
@@ -111,9 +141,9 @@ def _files_hold(files: Iterable[Sequence[Any]]) -> bool:
     return True
 
 
-def _folder_holds(path: str, kind: Any, signature: Any, digest: str | None) -> bool:
+def _folder_holds(path: str, kind: Any, signature: Any, digest: str | None, is_remote: bool) -> bool:
     """Whether a folder lists what it did; a signature of None is one that proves nothing."""
-    if signature is not None and sign(path) == signature:
+    if signature is not None and (ask(path) if is_remote else sign(path)) == signature:
         return True
     return list_folder(path, kind) == digest
 
@@ -142,10 +172,9 @@ def _shared_results_hold(results: Iterable[Sequence[Any]], folder: str) -> bool:
     _open_folder(folder)
     actions = os.path.join(folder, ACTIONS)  # noqa: PTH118
     for path, signature in results:
-        found = sign(f"{actions}/{path}")
+        found = ask(f"{actions}/{path}")
         if found is None:
-            # An NFS client remembers for half a minute that a name was missing, but asks anew when its folder is
-            # opened: the rule of `cache/disk.py`.
+            # Nothing may be known of the folder either: the rule of `cache/disk.py`.
             _look_again(f"{actions}/{path}", folder)
             found = sign(f"{actions}/{path}")
         if found != signature:

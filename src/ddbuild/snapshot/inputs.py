@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ddbuild.digest import digest_file
 from ddbuild.file_state import (
-    DATA_SUFFIXES,
+    digest_entries,
     digest_text,
     is_file,
     is_folder,
@@ -37,11 +37,13 @@ _BEFORE = 3_000_000_000
 
 _ALWAYS = ("HOME", "DATA_DESIGNER_HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ")
 _FAMILIES = ("DDBUILD_", "DATA_DESIGNER_", "NEMO_")
-_OUR_SWITCHES = ("DDBUILD_SNAPSHOT", "DDBUILD_NO_SNAPSHOT", "DDBUILD_EXPLAIN_SNAPSHOT")
+_OUR_SWITCHES = ("DDBUILD_NO_SNAPSHOT", "DDBUILD_EXPLAIN_SNAPSHOT")
 _PLAIN_NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
 """The names of variables that are kept as they are. Any other one that is not set may be a secret, tried as a name."""
 
-_NATIVE_READERS = frozenset({"pyarrow", "duckdb", "polars"})
+_NO_PACKAGES = digest_entries([], "packages")
+_REMOTE = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "fuse")
+
 _WORKSPACE_MODULES = "ddbuild_workspace_"
 
 
@@ -58,13 +60,11 @@ def collect_inputs(
         reads: What was seen.
         moment: Now, in nanoseconds, by the clock that gives files their times.
         is_ours: Says which paths are ddbuild's own, and no inputs.
-        made: Folders that a build makes where they are not there.
+        made: Folders that a build makes where they are not there: those of the tiers, and those above them.
 
     Raises:
         NoSnapshotError: something has changed meanwhile, or may have, or another load may differ by itself.
     """
-    if reads.surprises:
-        raise NoSnapshotError("; ".join(sorted(reads.surprises)))
     return _Collection(reads, moment, is_ours, made).collect()
 
 
@@ -74,11 +74,13 @@ class _Collection:
         self._moment = moment
         self._is_ours = is_ours
         self._made = made
+        self._remote = find_remote_devices()
         self._files: dict[str, Signature] = {}
+        self._asked: dict[str, Signature] = {}
         self._unsure: dict[str, tuple[int, str]] = {}
         self._absent: set[str] = set()
         self._places: set[str] = set()
-        self._folders: dict[tuple[str, Listing], tuple[Signature | None, str | None]] = {}
+        self._folders: dict[tuple[str, Listing], tuple[Signature | None, str | None, bool]] = {}
 
     def collect(self) -> tuple[Any, ...]:
         reads = self._reads
@@ -92,19 +94,20 @@ class _Collection:
             self._add_package_folder(path, names)
         self._add_modules()
         self._add_search_path()
-        if _NATIVE_READERS & reads.imported and any(each.startswith(_WORKSPACE_MODULES) for each in reads.imported):
-            self._add_data_files()
         links = {path: text for path, text in reads.links.items() if text is not None and not self._is_ours(path)}
         accesses = {key: allowed for key, allowed in reads.accesses.items() if not self._is_ours(key[0])}
         if any(read_link(path) != text for path, text in links.items()):
             raise NoSnapshotError("a link has changed meanwhile")
         if any(may_use(*key) != allowed for key, allowed in accesses.items()):
             raise NoSnapshotError("a permission has changed meanwhile")
-        covered = {folder for path in (*self._files, *self._unsure) for folder in list_above(path)}
+        covered = {folder for path in (*self._files, *self._asked, *self._unsure) for folder in list_above(path)}
+        sought = {path for path in self._absent if self._remote and self._is_remote(path)}
         return (
             tuple(self._files.items()),
+            tuple(self._asked.items()),
             tuple((path, *content) for path, content in self._unsure.items()),
-            tuple(self._absent),
+            tuple(self._absent - sought),
+            tuple(sought),
             tuple(self._places - covered),
             tuple((*key, *state) for key, state in self._folders.items()),
             tuple(links.items()),
@@ -125,20 +128,28 @@ class _Collection:
         else:
             self._add_file(path, now)
 
+    def _is_remote(self, path: str) -> bool:
+        """Whether a path where nothing is would be on another machine."""
+        found = next((signature for above in list_above(path) if (signature := sign(above)) is not None), None)
+        return found is not None and found[2] in self._remote
+
     def _add_file(self, path: str, now: Signature) -> None:
+        if not is_file(now):
+            raise NoSnapshotError(f"`{path}` is no regular file")
+        files = self._asked if now[2] in self._remote else self._files
         if is_settled(now, self._reads.started):
-            self._files[path] = now
+            files[path] = now
             return
-        digest = self._reads.files.get(Path(path)) if is_file(now) else None
+        digest = self._reads.files.get(Path(path))
         if digest is None or digest_file(Path(path)) != digest:
             raise NoSnapshotError(f"`{path}` had just been written when it was read")
         if is_settled(now, self._moment):
-            self._files[path] = now
+            files[path] = now
         else:
             self._unsure[path] = (now[3], digest)
 
     def _add_settled(self, path: str, now: Signature, before: int) -> None:
-        if path in self._files or path in self._unsure:
+        if path in self._files or path in self._asked or path in self._unsure:
             return
         if not is_settled(now, before):
             raise NoSnapshotError(f"`{path}` has just been written")
@@ -153,13 +164,42 @@ class _Collection:
         elif not is_settled(now, self._reads.started):
             raise NoSnapshotError(f"`{path}` had just been written to when it was listed")
         else:
-            self._folders[path, kind] = (now, list_folder(path, kind))
+            self._folders[path, kind] = (now, list_folder(path, kind), now[2] in self._remote)
 
     def _add_package_folder(self, path: str, names: str | None) -> None:
+        if self._is_ours(path) and path not in self._made:
+            # Inside of a tier; each build puts something there, and none a build file.
+            return
         now = sign(path)
-        if list_folder(path, "packages") != names:
-            raise NoSnapshotError(f"`{path}` has other packages meanwhile")
-        self._folders[path, "packages"] = (now if now and is_settled(now, self._moment) else None, names)
+        if (found := list_folder(path, "packages")) != names:
+            if self._list_what_was(path) != names:
+                raise NoSnapshotError(f"`{path}` has other packages meanwhile")
+            names = found
+        proves = now if now is not None and is_settled(now, self._moment) else None
+        self._folders[path, "packages"] = (proves, names, now is not None and now[2] in self._remote)
+
+    def _list_what_was(self, path: str) -> str | None:
+        """Return the digest of the packages in a folder without the folders that a build has made in it.
+
+        What the next load finds in them is added.
+
+        Raises:
+            NoSnapshotError: somebody else has put something there.
+        """
+        try:
+            with os.scandir(path) as listing:
+                entries = list(listing)
+        except OSError:
+            return None
+        made = [entry.path for entry in entries if entry.path in self._made]
+        for folder in made:
+            if folder not in self._reads.packages:
+                if self._list_what_was(folder) != _NO_PACKAGES:
+                    raise NoSnapshotError(f"`{folder}` has packages meanwhile")
+                self._folders[folder, "packages"] = (None, list_folder(folder, "packages"), False)
+        return digest_entries(
+            (each for each in entries if each.path not in made and not self._is_ours(each.path)), "packages"
+        )
 
     def _add_modules(self) -> None:
         """Add the files of all modules that were imported by the end of the plan, Python's own excepted.
@@ -193,23 +233,13 @@ class _Collection:
             elif (place, "modules") not in self._folders:
                 if not is_settled(now, before):
                     raise NoSnapshotError(f"`{place}` has just been written to")
-                self._folders[place, "modules"] = (now, list_folder(place, "modules"))
+                self._folders[place, "modules"] = (now, list_folder(place, "modules"), False)
                 for file in _list_files(place, (".pth",)):
                     if (signature := sign(file)) is not None:
                         self._add_settled(file, signature, before)
         environment = os.path.join(sys.prefix, "pyvenv.cfg")  # noqa: PTH118
         if (signature := sign(environment)) is not None:
             self._add_settled(environment, signature, before)
-
-    def _add_data_files(self) -> None:
-        """Add the data files of all packages' folders: a build file may have read them with a library's own code."""
-        for folder in self._reads.packages:
-            now = sign(folder)
-            for file in _list_files(folder, DATA_SUFFIXES):
-                if file not in self._reads.seen and (signature := sign(file)) is not None:
-                    self._add_settled(file, signature, self._reads.started)
-            settled = now if now is not None and is_settled(now, self._moment) else None
-            self._folders[folder, "data"] = (settled, list_folder(folder, "data"))
 
     def _list_variables(self) -> dict[str, str | None]:
         reads = self._reads
@@ -222,6 +252,21 @@ class _Collection:
             for name, digest in variables.items()
             if name not in _OUR_SWITCHES
         }
+
+
+def find_remote_devices() -> frozenset[int]:
+    """Return the devices of the network file systems that are mounted, as far as this machine tells."""
+    found = set()
+    try:
+        lines = Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines()
+    except OSError:
+        return frozenset()
+    for line in lines:
+        before, _, after = line.partition(" - ")
+        if after.split(" ", 1)[0].startswith(_REMOTE):
+            major, _, minor = before.split(" ")[2].partition(":")
+            found.add(os.makedev(int(major), int(minor)))
+    return frozenset(found)
 
 
 def _list_files(folder: str, suffixes: tuple[str, ...]) -> Iterator[str]:

@@ -50,6 +50,7 @@ class Snapshot:
         "root",
         "said",
         "tiers",
+        "uses",
     )
 
     def __init__(self, file: int) -> None:
@@ -74,6 +75,7 @@ class Snapshot:
             self.inputs,
             self.labels,
             self.groups,
+            self.uses,
             self._table,
         ) = marshal.loads(head)
 
@@ -124,10 +126,11 @@ def write_snapshot(
     moment: int,
     current_folder: str | None,
     said: str,
-    tiers: tuple[str, str | None],
+    tiers: tuple[str, str | None, bool],
     inputs: Any,
     labels: Sequence[str],
     groups: Sequence[Sequence[int]],
+    uses: Sequence[tuple[Sequence[int], str]],
     records: Sequence[bytes],
     file: int,
     path: str,
@@ -140,10 +143,11 @@ def write_snapshot(
         moment: When the inputs were looked at, in nanoseconds.
         current_folder: The folder that the command was typed in, where that matters.
         said: What loading and planning printed.
-        tiers: The folders of the local and of the shared tier.
+        tiers: The folders of the local and of the shared tier, and whether the latter is written to.
         inputs: What `check.inputs_hold` compares.
         labels: All labels of the workspace, by package and name.
         groups: Targets, by number, whose results were found together and count only together.
+        uses: For targets, by number, that were built together: the name of the note that says when they were last used.
         records: For each label `(parents, group, steps, answer)` in `marshal`'s form, or nothing.
         file: A new file beside its place.
         path: Its path.
@@ -154,12 +158,12 @@ def write_snapshot(
         table += offset.to_bytes(8, "little") + len(record).to_bytes(4, "little")
         table += _digest(record, 8) if record else bytes(8)
         offset += len(record)
-    head = marshal.dumps(
-        (
-            *(caller, root, moment, current_folder, said, tiers, inputs),
-            *(("\n" + "\n".join(labels) + "\n").encode(), tuple(map(tuple, groups)), bytes(table)),
-        )
+    lines = ("\n" + "\n".join(labels) + "\n").encode()
+    content: Any = (
+        *(caller, root, moment, current_folder, said, tiers, inputs),
+        *(lines, tuple(map(tuple, groups)), tuple(uses), bytes(table)),
     )
+    head = marshal.dumps(content)
     with os.fdopen(file, "wb") as stream:
         stream.write(_MAGIC + len(head).to_bytes(8, "little") + _digest(head, 16) + head)
         stream.writelines(records)

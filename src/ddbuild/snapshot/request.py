@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-__all__ = ["Request", "choose", "find_package", "find_root", "read_request"]
+__all__ = ["Request", "choose", "find_package", "find_root", "make_request", "read_request"]
 
 _COMMANDS = ("build", "plan", "path")
 _WITH_VALUE = {
@@ -96,6 +96,11 @@ def read_request(arguments: Sequence[str]) -> Request | None:
         return None
     request = Request(command, words, os.getcwd(), options)  # noqa: PTH109
     return None if request.caller is None or not is_folder(sign(request.folder)) else request
+
+
+def make_request(command: str, words: list[str], here: str, directory: str | None) -> Request:
+    """Return a call of a command in the folder `here`, with no other option than the `directory` to work in."""
+    return Request(command, words, here, {} if directory is None else {"directory": directory})
 
 
 def is_pattern(word: str) -> bool:

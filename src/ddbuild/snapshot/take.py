@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import marshal
 import os
+import re
 import secrets
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from ddbuild.building.scheduler import Outcome
 from ddbuild.building.session import Session
 from ddbuild.cache.result import ActionResult
 from ddbuild.cache.tier import Tier
+from ddbuild.cache.uses import name_request
 from ddbuild.label import Label
 from ddbuild.materialize import DATA_FILE, is_media, read_stamp
 from ddbuild.plan.decision import Hit
@@ -30,17 +32,27 @@ from ddbuild.report.json_document import describe_build
 from ddbuild.report.summary import say_lost_rows
 from ddbuild.report.wording import count, say_label
 from ddbuild.snapshot.answer import explain, is_wanted, latest_request
-from ddbuild.snapshot.check import ACTIONS, CAS, inputs_hold
+from ddbuild.snapshot.check import ACTIONS, CAS
+from ddbuild.snapshot.hazards import find_hazards
 from ddbuild.snapshot.inputs import NoSnapshotError, collect_inputs, list_above
-from ddbuild.snapshot.record import FOLDER, Snapshot, index_labels, open_snapshot, write_snapshot
+from ddbuild.snapshot.merge import can_hold, carry, unite
+from ddbuild.snapshot.record import FOLDER, index_labels, open_snapshot, write_snapshot
 from ddbuild.workspace import Reads
+from ddbuild.workspace.executed import Executed
 
-__all__ = ["keep_snapshot"]
+__all__ = ["keep_snapshot", "prepare_snapshot"]
 
 _STATE = ("history", "materialized", "logs", "snapshot", "cache", "preview")
 """What of `.ddbuild/` is written by builds, and no input of one."""
 
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+>")
 _MOST_TEXT = 1 << 16
+_MOST_USES = 64
+
+
+def prepare_snapshot() -> None:
+    """Have all noted that a snapshot needs, from now on: to be called before the workspace is loaded."""
+    Executed.is_wanted = is_wanted() and latest_request() is not None
 
 
 def keep_snapshot(opened: WorkspaceSession, session: Session, labels: Iterable[Label], result: BuildResult) -> None:
@@ -71,8 +83,12 @@ class _Taking:
         self._all = sorted(session.graph)
         self._numbers = {label: number for number, label in enumerate(self._all)}
         shared = session.cache.shared
-        self._tiers = (str(session.cache.local.folder), None if shared is None else str(shared.folder))
-        tiers = [tier for tier in self._tiers if tier is not None]
+        self._tiers = (
+            str(session.cache.local.folder),
+            None if shared is None else str(shared.folder),
+            shared is not None and shared.writable,
+        )
+        tiers = [tier for tier in self._tiers[:2] if tier is not None]
         self._our_folders = {f"{self._root}/.ddbuild", *tiers}
         self._our_places = (
             *(f"{self._root}/.ddbuild/{name}" for name in _STATE),
@@ -92,6 +108,7 @@ class _Taking:
         said = "".join(self._reads.said)
         if len(said) > _MOST_TEXT:
             raise NoSnapshotError("the build files print too much")
+        self._check_code()
         folder = os.path.join(self._root, FOLDER)  # noqa: PTH118
         Path(folder).mkdir(parents=True, exist_ok=True)
         path = f"{folder}/.{secrets.token_hex(8)}"
@@ -100,11 +117,13 @@ class _Taking:
             # By the clock of the file system, which may be another machine's.
             moment = min(os.fstat(file).st_ctime_ns, time.time_ns())
             plan, results, looked = self._look()
-            made = {folder for tier in self._tiers if tier is not None for folder in list_above(tier)}
+            made = {folder for tier in self._tiers[:2] if tier is not None for folder in (tier, *list_above(tier))}
             inputs = collect_inputs(self._reads, moment, self._is_ours, made)
             current_folder = request.folder if self._reads.uses_current_folder else None
             records, groups = self._describe(plan, results, looked)
-            inputs = self._merge(request.caller, current_folder, said, inputs, records)
+            name = name_request(str(os.getuid()), str(self._session.output_root), map(str, self._labels))
+            uses = [(groups[0], name)]
+            inputs = self._merge(request.caller, current_folder, said, inputs, records, uses)
             write_snapshot(
                 caller=request.caller,
                 root=self._root,
@@ -115,6 +134,7 @@ class _Taking:
                 inputs=inputs,
                 labels=[str(label) for label in self._all],
                 groups=groups,
+                uses=uses,
                 records=[records.get(number, b"") for number in range(len(self._all))],
                 file=file,
                 path=path,
@@ -123,6 +143,18 @@ class _Taking:
             _close(file)
             Path(path).unlink(missing_ok=True)
             raise
+
+    def _check_code(self) -> None:
+        """Refuse code that may come out differently another time."""
+        executed = self._reads.executed
+        if self._reads.surprises:
+            raise NoSnapshotError("; ".join(sorted(self._reads.surprises)))
+        if not executed.is_complete:
+            raise NoSnapshotError("it is not known which functions ran")
+        if any(_ADDRESS.search(target.salt or "") for target in self._session.graph.targets.values()):
+            raise NoSnapshotError("a salt has an address in memory")
+        if hazards := find_hazards(executed.list_code(), self._session.root):
+            raise NoSnapshotError(hazards[0])
 
     def _look(self) -> tuple[Plan, BuildResult, Reads]:
         """Return a plan in which all is there, its targets as a build that has nothing to do tells them, and the reads.
@@ -140,6 +172,11 @@ class _Taking:
             session.watching = watching
         found = {label: _find_outcome(plan.targets[label]) for label in self._labels}
         outcomes = {label: outcome for label, outcome in found.items() if outcome is not None}
+        for label in self._labels:
+            output, told = outcomes[label].output if label in outcomes else None, self._result.targets[label]
+            if (told.rows or 0) > 0 and (output is None or output.digest != told.digest):
+                # To go on would put rows that nobody was told of into the workspace, beside those that were.
+                raise NoSnapshotError(f"`{label}` has other rows meanwhile")
         return plan, session.finish(plan, outcomes, 0.0, interrupted=False), reads
 
     def _describe(
@@ -213,6 +250,7 @@ class _Taking:
         said: str,
         inputs: tuple[Any, ...],
         records: dict[int, bytes],
+        uses: list[tuple[tuple[int, ...], str]],
     ) -> tuple[Any, ...]:
         """Add what an earlier snapshot has of other targets, if it still holds, and return the inputs of both."""
         try:
@@ -223,10 +261,11 @@ class _Taking:
             same = (old.current_folder, old.said, tuple(old.tiers)) == (current_folder, said, self._tiers)
             if not same or index_labels(old.labels) != [str(label) for label in self._all]:
                 return inputs
-            if not _can_hold(old):
+            if not can_hold(old):
                 return inputs
-            records.update(_carry(records, old, len(self._all)))
-            return _unite(inputs, old.inputs)
+            records.update(carry(records, old, len(self._all)))
+            uses += [each for each in old.uses if each[1] != uses[0][1]][:_MOST_USES]
+            return unite(inputs, old.inputs)
         finally:
             old.close()
 
@@ -300,70 +339,6 @@ def _indent(document: dict[str, Any]) -> str:
     """Return the one target of a JSON document as its lines stand in one of several."""
     text = json.dumps(document["targets"][0], indent=2, ensure_ascii=False, allow_nan=False)
     return "    " + text.replace("\n", "\n    ")
-
-
-def _can_hold(old: Snapshot) -> bool:
-    try:
-        return inputs_hold(old.inputs)
-    except Exception:
-        return False
-
-
-def _carry(records: dict[int, bytes], old: Snapshot, count: int) -> dict[int, bytes]:
-    """Return what of an old snapshot goes on beside the new `records`.
-
-    That are the answers of targets which this time were only ancestors, and the records of targets that were not
-    looked at: none that has an ancestor whose own record is another one now.
-    """
-    carried: dict[int, bytes] = {}
-    before = {number: record for number in range(count) if (record := old.read(number)) is not None}
-    sound: dict[int, bool] = {}
-    for number, raw in records.items():
-        parents, group, steps, answer = marshal.loads(raw)
-        sound[number] = number in before and before[number][:3] == (parents, group, steps) and group < 0
-        if sound[number] and answer is None:
-            carried[number] = marshal.dumps((parents, group, steps, before[number][3]))
-    for number in before:
-        stack = [number]
-        while stack:
-            top = stack[-1]
-            parents = before[top][0] if top in before else ()
-            unknown = [parent for parent in parents if parent not in sound]
-            if top not in sound and unknown:
-                stack += unknown
-                continue
-            stack.pop()
-            sound.setdefault(top, top in before and before[top][1] < 0 and all(sound[parent] for parent in parents))
-        if number not in records and sound[number]:
-            carried[number] = old.read_raw(number)
-    return carried
-
-
-def _unite(new: tuple[Any, ...], old: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the inputs of two snapshots that both hold; where both name something the new one counts."""
-    keys: list[Callable[[Any], Any]] = [
-        *(_first, _first, _whole, _whole, _first_two, _first, _first_two, _first),
-    ]
-    united: list[Any] = []
-    unsure = {each[0] for each in (*new[1], *old[1])}
-    for position, key in enumerate(keys):
-        entries = {key(each): each for each in old[position]} | {key(each): each for each in new[position]}
-        if position == 0:
-            entries = {name: each for name, each in entries.items() if name not in unsure}
-        united.append(tuple(entries.values()))
-    return (*united, new[8] if new[8] is not None else old[8])
-
-
-def _whole(entry: Any) -> Any:
-    return entry
-
-
-def _first(entry: Any) -> Any:
-    return entry[0]
-
-
-def _first_two(entry: Any) -> Any:
-    return tuple(entry[:2])
 
 
 def _close(file: int) -> None:

@@ -2,7 +2,8 @@
 
 A later snapshot asks this record whether loading again could give another graph. Besides ddbuild's own reads it holds
 those of users' code, seen while it runs (`watch.py`): a prompt that a BUILD.py reads from a text file is as much an
-input as the BUILD.py. What C++ libraries open by themselves (pyarrow, duckdb) is not seen.
+input as the BUILD.py. What C++ libraries open by themselves (pyarrow, duckdb) is not seen; that users' code has used
+one is (`executed.py`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ddbuild.digest import Digest, digest_bytes
 from ddbuild.file_state import digest_entries, digest_text, sign
+from ddbuild.workspace.executed import Executed
 from ddbuild.workspace.watch import copy_environment, is_installed, is_standard, watching
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ class Reads:
     `packages` the digest of what a folder had in packages. `links` are paths that were asked for themselves,
     `accesses` what was asked for with a mode. `said` is what was printed. `surprises` say why the same load may
     come out differently another time. `started` is when the record was begun, `modules` what was imported by then,
-    `imported` what was by the end of what was recorded.
+    `imported` what was by the end of what was recorded, `executed` the functions that were called.
     """
 
     def __init__(self) -> None:
@@ -60,6 +62,7 @@ class Reads:
         self.uses_all_names = False
         # A variable that a build file sets follows from the build file; what it was before is what counts.
         self._before = copy_environment()
+        self.executed = Executed()
 
     def add_file(self, path: Path, content: bytes) -> None:
         """Note that `content` is what `path` held when it was read."""
@@ -78,7 +81,7 @@ class Reads:
     @contextmanager
     def recording(self) -> Iterator[None]:
         """Note whatever this process opens, lists or looks up inside the block; other threads' reads come along."""
-        with watching(self):
+        with watching(self), self.executed.noting():
             yield
         if len(sys.modules) != self._imports:
             self._imports = len(sys.modules)
@@ -89,8 +92,8 @@ class Reads:
         return self._before.get(name)
 
     def names_before(self) -> list[str]:
-        """Return the names of the variables that there were when the record was begun, sorted."""
-        return sorted(self._before)
+        """Return the names of the variables that there were when the record was begun, in the order they had."""
+        return list(self._before)
 
     # What follows is called for each thing that is seen.
 

@@ -3,7 +3,8 @@
 Opening and listing come as Python's audit events. Looking whether something is there does not, and neither does
 asking for the current folder or writing to a stream: while somebody watches, `os.stat` and its like, `os.getcwd`,
 `os.environ` and the two streams are replaced by ones that tell. Nothing is hidden from the code that is watched, and
-nothing is changed for it. Not seen are libraries that open files in C++ or Rust.
+nothing is changed for it. Not seen are libraries that open files in C++ or Rust. Whatever else users' code does that
+Python audits is a surprise.
 """
 
 from __future__ import annotations
@@ -95,6 +96,9 @@ def _folders(*names: str) -> tuple[str, ...]:
 _STANDARD = _folders("stdlib", "platstdlib")
 _SITE = _folders("purelib", "platlib")
 _NO_FILES = ("/dev/", "/proc/", "/sys/", "<")
+_OURS = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")  # noqa: PTH118, PTH120
+_OUR_STATE = (f"{os.sep}.ddbuild{os.sep}", f"{os.sep}v1{os.sep}cas{os.sep}", f"{os.sep}v1{os.sep}actions{os.sep}")
+_CODE = (".py", ".pyc", ".so", ".zip")
 
 _LOCK = threading.RLock()
 _watchers: tuple[Watcher, ...] = ()
@@ -156,7 +160,27 @@ _SURPRISES = {
     "socket.getaddrinfo": "something was asked of the network",
     "socket.gethostbyname": "something was asked of the network",
     "urllib.Request": "something was asked of the network",
+    "sqlite3.connect": "a database was opened",
 }
+_EXPECTED = frozenset(
+    {
+        *(
+            "builtins.id",
+            "code.__new__",
+            "compile",
+            "exec",
+            "function.__new__",
+            "import",
+            "marshal.dumps",
+            "marshal.load",
+        ),
+        *("marshal.loads", "object.__delattr__", "object.__getattr__", "object.__setattr__", "open", "os.chdir"),
+        *("os.chmod", "os.link", "os.listdir", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.scandir"),
+        *("os.symlink", "os.truncate", "os.utime", "sys._getframe", "sys._getframemodulename", "time.sleep"),
+        *("glob.glob", "glob.glob/2", "os.walk", "pathlib.Path.glob", "pathlib.Path.rglob", "sys.excepthook"),
+        "sqlite3.connect/handle",
+    }
+)
 
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
@@ -165,11 +189,17 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
         return
     if event == "open":
         path, _, flags = arguments
-        if (place := _place(path)) is not None and not place.endswith(".pyc"):
+        if (place := _place(path)) is None:
+            _refuse_to_users("an open file was opened again")
+        elif not place.endswith(".pyc"):
+            _refuse_unseen(place)
             _audit_open(place, flags if isinstance(flags, int) else 0)
     elif event in ("os.listdir", "os.scandir"):
         path = "." if arguments[0] is None else arguments[0]
-        if (place := _place(path)) is not None:
+        if (place := _place(path)) is None:
+            _refuse_to_users("an open folder was listed")
+        else:
+            _refuse_unseen(f"{place}/")
             by_import = sys._getframe(1).f_code.co_filename.endswith(_IMPORT_SYSTEM)
             for watcher in _watchers:
                 watcher.see_list(place, "modules" if by_import else "all")
@@ -177,15 +207,38 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
         if (place := _place(arguments[0])) is not None and sign(place) is None:
             for watcher in _watchers:
                 watcher.see_write(place)
-    elif event == "sqlite3.connect":
-        if (place := _place(arguments[0])) is not None:
-            for watcher in _watchers:
-                watcher.see_open(place)
     elif event == "os.chdir":
         _place(arguments[0])
     elif (what := _SURPRISES.get(event)) is not None:
         for watcher in _watchers:
             watcher.see_surprise(what)
+    elif event not in _EXPECTED:
+        _refuse_to_users(f"`{event}` was done")
+
+
+def _refuse_to_users(what: str) -> None:
+    """Tell of something that only a library may do, for reasons of its own."""
+    if is_asked_by_user():
+        for watcher in _watchers:
+            watcher.see_surprise(what)
+
+
+def _refuse_unseen(place: str) -> None:
+    """Tell of something that users' code looks at and that is not recorded: of Python's own, or of the system."""
+    is_unseen = is_standard(place) and place != os.devnull and not place.endswith(_CODE)
+    if is_unseen or any(name in place for name in _OUR_STATE):
+        _refuse_to_users(f"`{place}` was looked at")
+
+
+def is_asked_by_user() -> bool:
+    """Return whether what happens now was asked for by users' code, directly or by way of Python's own library."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if name != __file__ and not is_standard(name):
+            return os.path.isabs(name) and not name.startswith((*_SITE, _OURS))  # noqa: PTH117
+        frame = frame.f_back
+    return False
 
 
 def _audit_open(place: str, flags: int) -> None:
@@ -218,9 +271,17 @@ def _place(path: Any) -> str | None:
 
 
 def _tell(path: Any, options: dict[str, Any], tell: Callable[[Watcher, str], None]) -> None:
-    if _watchers and options.get("dir_fd") is None and (place := _place(path)) is not None and not is_installed(place):
+    if not _watchers:
+        return
+    place = _place(path) if options.get("dir_fd") is None else None
+    if place is None:
+        _refuse_to_users("an open file was asked about")
+    elif not is_installed(place):
+        _refuse_unseen(place)
         for watcher in _watchers:
             tell(watcher, place)
+    elif not place.endswith(_CODE):
+        _refuse_to_users(f"`{place}` was looked at")
 
 
 def _watched_stat(path: Any, **options: Any) -> os.stat_result:
@@ -286,6 +347,9 @@ class _WatchedEnviron(_PLAIN_ENVIRON):  # type: ignore[misc, valid-type]
         for watcher in _watchers:
             watcher.see_names()
         yield from super().__iter__()
+
+    def __repr__(self) -> str:
+        return f"environ({dict(self)!r})"
 
     def __len__(self) -> int:
         for watcher in _watchers:
