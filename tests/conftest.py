@@ -9,7 +9,8 @@ from pathlib import Path
 os.environ["NEMO_TELEMETRY_ENABLED"] = "false"
 for name in ("DDBUILD_CACHE_DIR", "DDBUILD_SHARED_CACHE", "DDBUILD_SHARED_MODE", "DDBUILD_JOBS"):
     os.environ.pop(name, None)
-if "DATA_DESIGNER_HOME" not in os.environ:
+# A home for each worker: Data Designer writes its defaults in place, and another one may read them half written.
+if "DATA_DESIGNER_HOME" not in os.environ or "PYTEST_XDIST_WORKER" in os.environ:
     os.environ["DATA_DESIGNER_HOME"] = tempfile.mkdtemp(prefix="ddbuild-test-home-")
     atexit.register(shutil.rmtree, os.environ["DATA_DESIGNER_HOME"], ignore_errors=True)
 

@@ -89,7 +89,8 @@ def test_an_edited_branch_leaves_the_other_one_alone(bench):
     diamond(bench).run()
     bench.count()
     results = diamond(bench, right="other").run()
-    assert [name for _, _, name in read_spans(bench.count())] == ["other", "joined"]
+    # What is joined runs again as a stage, and reads what it read before.
+    assert [name for _, _, name in read_spans(bench.count())] == ["other"]
     assert statuses(results) == {"base": "hit", "left": "hit", "other": "built", "joined": "built"}
 
 

@@ -180,14 +180,14 @@ def test_as_a_parent_it_is_built_and_read_like_any_other(make_project):
     assert statuses(project.build("//child")) == {"child": "hit"}
 
 
-def test_whoever_imports_data_designer_gets_five_small_modules_of_ddbuild():
+def test_whoever_imports_data_designer_gets_seven_small_modules_of_ddbuild():
     code = """
         import sys
         from data_designer.config.config_builder import DataDesignerConfigBuilder
         print(sorted(name for name in sys.modules if name.partition(".")[0] == "ddbuild"))
         """
     done = subprocess.run([sys.executable, "-c", dedent(code)], capture_output=True, text=True, check=True)
-    names = ["", ".errors", ".label", ".plugin", ".plugin.seed_source"]
+    names = ["", ".errors", ".kept_seed", ".kept_seed.source", ".label", ".plugin", ".plugin.seed_source"]
     assert done.stdout.strip() == str([f"ddbuild{name}" for name in names])
 
 

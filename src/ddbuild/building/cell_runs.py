@@ -21,6 +21,7 @@ from ddbuild.cache import Cache
 from ddbuild.cache.result import Blob
 from ddbuild.cells import Reuse, SeedRows
 from ddbuild.designer import (
+    ASSEMBLED,
     CannotResume,
     Designer,
     LostRows,
@@ -229,10 +230,11 @@ class CellRuns:
         folder = self._work / "assembled" / "dataset"
         stays = {name: column for name, column in columns.items() if not is_dropped(name, self._reuse.scheme)}
         file = folder / "parquet-files" / "batch_00000.parquet"
-        table.assemble(stays, file)
+        table.assemble(stays, file, as_pandas=True)
         goes = {name: column for name, column in columns.items() if name not in stays}
         if goes and self._designer.keeps_dropped_columns():
-            table.assemble(goes, folder / "dropped-columns-parquet-files" / "batch_00000.parquet")
+            dropped = folder / "dropped-columns-parquet-files" / "batch_00000.parquet"
+            table.assemble(goes, dropped, as_pandas=True)
         _write_metadata(folder, requested=self._reuse.rows, made=len(rows))
         samples = folder.parent / "samples.parquet"
         self._write_samples(sources, samples)
@@ -299,6 +301,7 @@ class CellRuns:
 def _write_metadata(folder: Path, *, requested: int, made: int) -> None:
     """Write what a callback may look up; Data Designer cannot go on with such a folder, and does not find out how."""
     document = {
+        ASSEMBLED: True,
         "dataset_name": folder.name,
         "target_num_records": requested,
         "actual_num_records": made,

@@ -9,7 +9,7 @@ that need it, after `prepare_home` has made sure that it can be imported at all.
     designer, instance, health       the one DataDesigner of a build
     run, resume, short_batches       single runs on it, and what they go on with (damaged_work: what they do not)
     processors, seeding              runs over finished rows, and configs that start from them
-    cells, kept_seed_source          which columns are made row by row; a seed of kept cells (kept_seed_reader)
+    cells, hidden_entry              which columns are made row by row
     split, drawn_together            one config cut into several that follow one another
     active, engine, logs, usage      what belongs to a run, found again from any thread of it
     losses, messages                 what went wrong, in words
@@ -19,7 +19,7 @@ that need it, after `prepare_home` has made sure that it can be imported at all.
 
 from __future__ import annotations
 
-from ddbuild.designer.cells import CellScheme, CellUnit, NotRowWise, cell_builder, describe_cells, is_dropped
+from ddbuild.designer.cells import ASSEMBLED, CellScheme, CellUnit, NotRowWise, cell_builder, describe_cells, is_dropped
 from ddbuild.designer.columns import list_columns
 from ddbuild.designer.config import copy_builder, load_config
 from ddbuild.designer.damaged_work import drop_damaged
@@ -38,6 +38,7 @@ from ddbuild.designer.short_batches import drop_short_batches
 from ddbuild.designer.split import split_builder
 
 __all__ = [
+    "ASSEMBLED",
     "CannotResume",
     "CellScheme",
     "CellUnit",

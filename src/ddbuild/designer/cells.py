@@ -25,8 +25,11 @@ if TYPE_CHECKING:
 
     from ddbuild.table import ValueKind
 
-__all__ = ["CellScheme", "CellUnit", "NotRowWise", "cell_builder", "describe_cells", "is_dropped"]
+__all__ = ["ASSEMBLED", "CellScheme", "CellUnit", "NotRowWise", "cell_builder", "describe_cells", "is_dropped"]
 
+
+ASSEMBLED = "assembled"
+"""What the metadata of a dataset says that was put together, and not made in one run."""
 
 _LABELS = frozenset({"name", "drop", "skip", "propagate_skip"})
 _KINDS: Mapping[str, ValueKind] = {

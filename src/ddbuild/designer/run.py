@@ -167,7 +167,7 @@ def _make_builder(request: RunRequest, seed: Path | None) -> DataDesignerConfigB
 
     builder = copy_builder(request.builder)
     if seed is not None and request.kept_columns:
-        from ddbuild.designer.kept_seed_source import KeptSeedSource
+        from ddbuild.kept_seed.source import KeptSeedSource
 
         builder.with_seed_dataset(KeptSeedSource(path=str(seed), kept=list(request.kept_columns)))
     elif seed is not None:

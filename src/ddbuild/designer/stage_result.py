@@ -9,15 +9,20 @@ import json
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from data_designer.config.analysis.dataset_profiler import DatasetProfilerResults
+from data_designer.config.column_configs import SeedDatasetColumnConfig
 from data_designer.config.config_builder import BuilderConfig
 from data_designer.config.dataset_metadata import DatasetMetadata
+from data_designer.config.run_config import RunConfig
+from data_designer.engine.analysis.dataset_profiler import DataDesignerDatasetProfiler, DatasetProfilerConfig
 from data_designer.engine.storage.artifact_storage import ArtifactStorage, ResumeMode
 from data_designer.interface.results import DatasetCreationResults
 from pydantic import ValidationError
 
+from ddbuild.designer.cells import ASSEMBLED
 from ddbuild.designer.config import copy_builder
 from ddbuild.designer.resume import redact_builder_config
 
@@ -47,13 +52,16 @@ class StageResult(DatasetCreationResults):  # type: ignore[misc]  # a base witho
 
     @cached_property
     def _analysis(self) -> DatasetProfilerResults | None:
-        """What was kept of the profile: the statistics of columns. None where there are none."""
+        """What was kept of the profile: the statistics of columns. None where there are none.
+
+        Rows that were put together have no profile yet, and get one now.
+        """
         try:
             metadata = json.loads(self.artifact_storage.metadata_file_path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
         if not metadata.get("column_statistics"):
-            return None
+            return self._profile(metadata["target_num_records"]) if metadata.get(ASSEMBLED) else None
         rows = metadata.get("actual_num_records")
         rows = self.count_records() if rows is None else rows
         try:
@@ -68,6 +76,16 @@ class StageResult(DatasetCreationResults):  # type: ignore[misc]  # a base witho
             )
         except ValidationError:
             return None
+
+    def _profile(self, target_num_records: int) -> DatasetProfilerResults:
+        frame = self.artifact_storage.load_dataset_with_dropped_columns()
+        columns = self._config_builder.get_column_configs()
+        made = {name for each in columns for name in (each.name, *each.side_effect_columns)}
+        seed = [SeedDatasetColumnConfig(name=name) for name in frame.columns if name not in made]
+        config = DatasetProfilerConfig(column_configs=[*columns, *seed])
+        # Of all resources it asks for the settings alone.
+        resources: Any = SimpleNamespace(run_config=RunConfig())
+        return DataDesignerDatasetProfiler(config, resources).profile_dataset(target_num_records, frame)
 
 
 def write_builder_config(builder: DataDesignerConfigBuilder, folder: Path) -> None:

@@ -21,8 +21,8 @@ plugin = Plugin(
 )
 
 kept_plugin = Plugin(
-    config_qualified_name="ddbuild.designer.kept_seed_source.KeptSeedSource",
-    impl_qualified_name="ddbuild.designer.kept_seed_reader.KeptSeedReader",
+    config_qualified_name="ddbuild.kept_seed.source.KeptSeedSource",
+    impl_qualified_name="ddbuild.kept_seed.reader.KeptSeedReader",
     plugin_type=PluginType.SEED_READER,
 )
 """For ddbuild's own runs: rows that are partly kept ones."""

@@ -59,10 +59,10 @@ class SourceColumn:
     as_float: bool = False
 
 
-def assemble(columns: Mapping[str, SourceColumn | Numbers], destination: Path) -> int:
+def assemble(columns: Mapping[str, SourceColumn | Numbers], destination: Path, *, as_pandas: bool = False) -> int:
     """Write the columns, all of one length, as one parquet file; return the number of rows.
 
-    A column may also be an array of numbers.
+    A column may also be an array of numbers. With `as_pandas` texts have the type that Data Designer's files give them.
 
     Raises:
         TableError: a file cannot be read, or the pieces of a column have no common type.
@@ -75,11 +75,13 @@ def assemble(columns: Mapping[str, SourceColumn | Numbers], destination: Path) -
                 type_, blocks = _gather(name, column)
             else:
                 type_, blocks = pa.int64(), (pa.array(block) for block in _cut(column))
+            if as_pandas and pt.is_string(type_):
+                type_ = pa.large_string()
             fields.append(pa.field(name, type_))
             schema = pa.schema([pa.field("values", type_)])
             with pa.OSFile(str(spool / f"{place}"), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
                 for block in blocks:
-                    writer.write_batch(pa.RecordBatch.from_arrays([block], schema=schema))
+                    writer.write_batch(pa.RecordBatch.from_arrays([block.cast(type_)], schema=schema))
         return _join(spool, pa.schema(fields), destination)
     except pa.ArrowException as error:
         raise TableError("kept and new rows cannot be put together", facts={"reason": str(error)}) from error

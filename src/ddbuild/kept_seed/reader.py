@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from data_designer.engine.resources.seed_reader import SeedReader
 
-from ddbuild.designer.kept_seed_source import KeptSeedSource
+from ddbuild.kept_seed.source import KeptSeedSource
 from ddbuild.table import read_columns
 
 if TYPE_CHECKING:
