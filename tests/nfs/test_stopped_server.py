@@ -43,6 +43,13 @@ def server():
     subprocess.run(START, check=True)
 
 
+def start_server(folders):
+    """Start the server and wait until it is through its time of grace, in which it makes clients wait."""
+    subprocess.run(START, check=True)
+    for folder in folders:
+        (folder / "is back").write_text("yes")
+
+
 def test_build_goes_on_with_the_local_tier_and_says_so_once(folders, tmp_path, monkeypatch):
     monkeypatch.setitem(Cache.__init__.__kwdefaults__, "ask_seconds", 2.0)
     a, b = (Project(tmp_path / name, FILES) for name in "ab")
@@ -53,7 +60,7 @@ def test_build_goes_on_with_the_local_tier_and_says_so_once(folders, tmp_path, m
     assert "does not answer" in a.warnings[0]
     again = a.build(jobs=1, **team["a"])
     assert set(statuses(again).values()) == {"hit"}
-    subprocess.run(START, check=True)
+    start_server(folders)
     # What was published before is the team's; what was not, another machine builds.
     b.edit("BUILD.py", 'subprocess.run(["rpc.nfsd", "0"], check=True)', "pass")
     assert statuses(b.build(jobs=1, **team["b"]))["first"] == "hit"
