@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ddbuild.cells import NOTE
+from ddbuild.errors import GraphError
 from scenarios.project import RECORDER, Project
 from scenarios.test_media import check_album, make_album, painter  # noqa: F401
 from stub_provider import StubProvider
@@ -873,3 +874,71 @@ def test_a_configs_own_seed_is_matched_like_a_parent(tmp_path, seed):
     result = project.build()
     assert project.calls == dict.fromkeys(("question", "answer", "judge"), 1)
     check(read(result), [*topics, topics[0]])
+
+
+def test_a_seed_that_comes_back_after_many_others_finds_its_cells(built):
+    project, _ = built
+    for number in range(9):
+        write_topics(project, [f"other {number}"])
+        project.build()
+    write_topics(project, [*TOPICS, "new"])
+    check(read(project.build()), [*TOPICS, "new"])
+    assert project.calls == dict.fromkeys(("question", "answer", "judge"), 1)
+
+
+def test_a_dropped_column_that_others_read_and_that_is_not_kept_ends_reuse_and_says_so(built):
+    project, _ = built
+    project.edit("ddbuild.toml", "buffer_size = 5", "buffer_size = 5\npreserve_dropped_columns = false")
+    for edit in ("J2(", "J3(", "J4("):
+        project.edit("columns.py", "J(" if edit == "J2(" else f"J{int(edit[1]) - 1}(", edit)
+        (target,) = (each for label, each in project.plan().targets.items() if label.name == "qa")
+        assert target.reuse.reason.startswith("`answer` is dropped, and `preserve_dropped_columns` is off")
+        result = project.build()
+        assert project.calls == dict.fromkeys(("question", "answer", "judge"), 12)
+        assert note(result)["reason"] == target.reuse.reason
+    project.edit("ddbuild.toml", "preserve_dropped_columns = false", "")
+    project.edit("columns.py", "J4(", "J(")
+    check(read(project.build()), TOPICS)
+
+
+def test_reuse_that_speaks_of_no_column_is_an_error(built):
+    project, _ = built
+    project.edit("BUILD.py", 'depends_on=[":topics"]', 'depends_on=[":topics"], reuse={"jugde": False}')
+    with pytest.raises(GraphError) as caught:
+        project.plan()
+    assert caught.value.message == "`reuse` of `//:qa` speaks of the column `jugde`, which its config does not make"
+    assert caught.value.hint == "did you mean `judge`?"
+
+
+@pytest.mark.parametrize("value", [{"a": None}, None])
+def test_numbers_in_a_seeds_values_with_holes_beside_them_are_not_taken_apart(tmp_path, value):
+    files = {
+        "ddbuild.toml": "",
+        "recorder.py": RECORDER,
+        "BUILD.py": """
+            import data_designer.config as dd
+            from ddbuild import source, stage
+            from recorder import record
+
+            @dd.custom_column_generator(required_columns=["j"])
+            def text(row):
+                record("text")
+                row["text"] = f"1 {row['j']}"
+                return row
+
+            config = dd.DataDesignerConfigBuilder(model_configs=[])
+            config.add_column(dd.CustomColumnConfig(name="text", generator_function=text))
+            config.add_column(name="mood", column_type="sampler", sampler_type="uuid", params={})
+            source("rows", files="rows.parquet")
+            stage("qa", config=config, depends_on=[":rows"])
+            """,
+    }
+    project = Project(tmp_path, files)
+    rows = [{"j": {"a": 1}}, {"j": {"a": 2}}]
+    project.write_rows("rows.parquet", rows)
+    project.build()
+    project.write_rows("rows.parquet", [*rows, {"j": value}])
+    result = project.build()
+    assert project.calls == {"text": 3}
+    assert note(result)["reason"].startswith("the seed's column `j` has numbers inside of values, and holes")
+    assert [row["text"] for row in read(result)] == ["1 {'a': 1.0}", "1 {'a': 2.0}", f"1 {value}"]

@@ -79,7 +79,10 @@ class Generator:
         if not num_records:
             raise BuildError(f"`{stage.label}` has a seed without rows")
         scheme = self._find_scheme(stage)
-        cells = await asyncio.to_thread(self._find_cells, stage, job, scheme, num_records, work.path)
+        try:
+            cells = await asyncio.to_thread(self._find_cells, stage, job, scheme, num_records, work.path)
+        except NotRowWise as reason:
+            cells, scheme = None, reason
         if cells is not None:
             assembled = await cells.run()
             outcome, origin = assembled.outcome, "grown" if assembled.reuse.is_growth else "assembled"

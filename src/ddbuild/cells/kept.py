@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 
 __all__ = ["KeptResult", "find_kept", "list_units", "note_kept"]
 
-_MOST_RESULTS = 8
-_MOST_CANDIDATES = 64
+_FEW_RESULTS = 8
+_MOST_RESULTS = 64
+_MOST_ROWS, _TIMES_ROWS = 100_000, 4
+_MOST_CANDIDATES = 256
 _DROPPED = "dropped-columns-parquet-files/"
 
 
@@ -49,16 +51,21 @@ def note_kept(result: ActionResult, cache: Cache) -> None:
         cache.record_family(Key(unit.recipe), _number(result), Key(result.key))
 
 
-def find_kept(scheme: CellScheme, cache: Cache, samples: Samples, *, renewal: str | None = None) -> list[KeptResult]:
+def find_kept(
+    scheme: CellScheme, cache: Cache, samples: Samples, rows: int, *, renewal: str | None = None
+) -> list[KeptResult]:
     """Return the kept results that have most cells by the recipes of `scheme`, the best and newest first.
 
-    With `renewal`, the digest of a salt, only what was made under that salt counts: a person has asked for new rows.
+    There are fewer of them where they have many times the `rows` that are wanted. With `renewal`, the digest of a salt,
+    only what was made under that salt counts: a person has asked for new rows.
     """
-    found = []
+    found: list[KeptResult] = []
+    seen = 0
     for result in _find_results(scheme, cache, renewal):
         if (kept := _open(result, scheme, cache, samples)) is not None:
             found.append(KeptResult(result, kept))
-            if len(found) == _MOST_RESULTS:
+            seen += kept.rows
+            if len(found) == _MOST_RESULTS or (len(found) >= _FEW_RESULTS and seen > _MOST_ROWS + _TIMES_ROWS * rows):
                 break
     return found
 

@@ -12,7 +12,7 @@ from ddbuild import table
 from ddbuild.cache import Cache
 from ddbuild.cells.counts import ReuseCounts
 from ddbuild.cells.kept import KeptResult, find_kept
-from ddbuild.designer import CellScheme, CellUnit
+from ddbuild.designer import CellScheme, CellUnit, NotRowWise
 
 if TYPE_CHECKING:
     from ddbuild.table import CellGroup, CellMatch, Samples
@@ -107,10 +107,13 @@ def find_reuse(
     """Return what is kept of `rows` rows that `scheme` would make of `seed`; None where nothing is.
 
     Raises:
+        NotRowWise: what a row reads of the seed depends on other rows of it.
         TableError: the seed cannot be read.
     """
+    if seed is not None and (name := table.find_uncertain(seed.file, sorted(scheme.seed_reads()))) is not None:
+        raise NotRowWise(f"the seed's column `{name}` has numbers inside of values, and holes: they turn into floats")
     samples = table.Samples()
-    kept = find_kept(scheme, cache, samples, renewal=renewal)
+    kept = find_kept(scheme, cache, samples, rows, renewal=renewal)
     if not kept:
         return None
     units = [

@@ -21,6 +21,7 @@ from ddbuild.designer import (
     describe,
     describe_cells,
     describe_processors,
+    is_dropped,
     load_config,
     make_processors,
     package_versions,
@@ -33,6 +34,7 @@ from ddbuild.keys import AS_THE_SEED, Action, ActionInput, Part
 from ddbuild.label import Label
 from ddbuild.plan.renewals import Renewals
 from ddbuild.source_digest import digest_function
+from ddbuild.suggestion import suggest
 
 __all__ = ["ActionCompiler", "KeySettings", "find_source_files", "name_parents", "seed_of"]
 
@@ -137,7 +139,7 @@ class ActionCompiler:
         parts = [*self._common(stage), *self._dd_versions(), *self._run_config()]
         if stage.version is not None:
             parts.append(Part("declared_version", "", digest_of(stage.version)))
-        return describe_cells(
+        scheme = describe_cells(
             builder,
             parts=parts,
             provider_parts=self._provider_parts,
@@ -146,6 +148,11 @@ class ActionCompiler:
             version=stage.version,
             root=self._root,
         )
+        read = {name for unit in scheme.units for name in unit.reads}
+        lost = [name for unit in scheme.units for name in unit.columns if is_dropped(name, scheme) and name in read]
+        if lost and not self._designer.keeps_dropped_columns():
+            raise NotRowWise(f"`{lost[0]}` is dropped, and `preserve_dropped_columns` is off: what it was is not kept")
+        return scheme
 
     def processors(self, stage: Stage) -> tuple[Any, ...]:
         """Return the output processors of `stage`, as Data Designer's own."""
@@ -211,6 +218,7 @@ class ActionCompiler:
 
     def _compile_generate(self, stage: Stage, description: ConfigDescription) -> Action:
         seed = seed_of(stage)
+        _check_reuse(stage, description)
         parts = [Part(*part) for part in description.parts]
         parts += [*self._common(stage), *self._dd_versions(), *self._run_config()]
         parts += self._provider_parts(description.providers, description.tool_providers)
@@ -326,6 +334,17 @@ def seed_of(stage: Stage) -> SeedSpec | None:
             hint=f"add `seed={names[0]}`, `seed=concat({', '.join(names)})` or `seed=join({', '.join(names)}, on=...)`",
         )
     return stage.depends_on[0] if stage.depends_on else None
+
+
+def _check_reuse(stage: Stage, description: ConfigDescription) -> None:
+    for name in () if isinstance(stage.reuse, str) else stage.reuse:
+        if name not in description.column_names:
+            guess = suggest(name, description.column_names)
+            raise GraphError(
+                f"`reuse` of `{stage.label}` speaks of the column `{name}`, which its config does not make",
+                facts={"columns": ", ".join(description.column_names), "build file": str(stage.location or "a script")},
+                hint=f"did you mean `{guess}`?" if guess else None,
+            )
 
 
 def name_parents(labels: tuple[Label, ...]) -> Mapping[str, Label]:

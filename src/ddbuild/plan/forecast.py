@@ -50,6 +50,8 @@ def forecast_reuse(
     renewal = next((part.digest for part in first.action.parts if part.part == "renewal"), None)
     try:
         reuse = find_reuse(scheme, cache, rows, seed, renewal=renewal)
+    except NotRowWise as reason:
+        return ReuseCounts(reason=str(reason))
     except (TableError, CacheMissError):
         return None
     return reuse.counts if reuse is not None else None

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ddbuild.table.data_frame import digest_frame, read_frame
     from ddbuild.table.export_file import export, read_rows
     from ddbuild.table.joining import join
-    from ddbuild.table.kept_values import ValueKind
+    from ddbuild.table.kept_values import ValueKind, find_uncertain
     from ddbuild.table.matching import (
         CellGroup,
         CellMatch,
@@ -71,6 +71,7 @@ __all__ = [
     "digest_rows",
     "export",
     "find_floated",
+    "find_uncertain",
     "import_files",
     "join",
     "list_folder",
@@ -100,6 +101,7 @@ _MODULES = {
     "SourceColumn": "assembly",
     "UnitColumns": "matching",
     "ValueKind": "kept_values",
+    "find_uncertain": "kept_values",
     "assemble": "assembly",
     "concat": "unification",
     "count_rows": "parquet_file",

@@ -17,7 +17,7 @@ import pyarrow.types as pt
 from ddbuild.table.array_parts import unwrap
 from ddbuild.table.parquet_file import open_parquet, read_some
 
-__all__ = ["ALWAYS_KEPT", "ValueKind", "find_changed_by_keeping"]
+__all__ = ["ALWAYS_KEPT", "ValueKind", "find_changed_by_keeping", "find_uncertain"]
 
 ValueKind = Literal["plain", "json", "any"]
 """What a column may hold: texts and numbers of one type, what a model's JSON has, or what a function returns."""
@@ -50,6 +50,38 @@ def find_changed_by_keeping(sheets: Sequence[Sequence[Path]], name: str, rows: A
         else:
             return np.concatenate(parts) if parts else np.zeros(len(rows), dtype=bool)
     return np.ones(len(rows), dtype=bool)
+
+
+def find_uncertain(file: Path, columns: Sequence[str]) -> str | None:
+    """Return the first of `columns` with integers inside of lists or structs, and a null anywhere; None without one.
+
+    pandas makes floating point numbers of them in whichever batch the null is.
+
+    Raises:
+        TableError: the file cannot be read.
+    """
+    with open_parquet(file) as opened:
+        schema = opened.schema_arrow
+        nested = [n for n in columns if n in schema.names and _has_integers(schema.field(n).type, inside=False)]
+        for batch in read_some(opened, file.name, nested) if nested else ():
+            for name, array in zip(batch.schema.names, batch.columns, strict=True):
+                if array.null_count or any(_has_null(value) for value in array.to_pylist()):
+                    return str(name)
+    return None
+
+
+def _has_integers(type_: Any, *, inside: bool) -> bool:
+    if pt.is_nested(type_):
+        return any(_has_integers(type_.field(i).type, inside=True) for i in range(type_.num_fields))
+    return inside and bool(pt.is_integer(type_))
+
+
+def _has_null(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_has_null, value.values()))
+    if isinstance(value, (list, tuple)):
+        return any(map(_has_null, value))
+    return value is None
 
 
 def _find_changed(array: Any, kind: ValueKind) -> Any:

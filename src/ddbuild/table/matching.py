@@ -268,7 +268,9 @@ class _Matcher:
         for name in unit.reads:
             if name in self._kept_numbers:
                 is_kept &= self._kept_numbers[name] >= 0
-            elif name not in self._made:
+            elif name in self._made:
+                is_kept &= self._find_with(name)
+            else:
                 is_kept &= self._find_without(name)
         is_open = np.ones(self._rows, dtype=bool)
         for name in unit.reads:
@@ -288,6 +290,10 @@ class _Matcher:
             sources[here] = there
         given.append(samples[sources[sources >= 0]])
         return sources
+
+    def _find_with(self, name: str) -> Any:
+        """Whether each of the kept rows has the value of a unit's column; one that was dropped may not be kept."""
+        return np.repeat([name in table.names for table in self._kept], [table.rows for table in self._kept])
 
     def _find_without(self, name: str) -> Any:
         """Whether each of the kept rows has no column `name`."""
