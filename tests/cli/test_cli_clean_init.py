@@ -1,7 +1,5 @@
 import pytest
 
-from ddbuild.cache import Tier
-
 
 def test_clean_removes_what_a_build_has_put_there(tables):
     tables.run("//...")
@@ -42,7 +40,6 @@ def test_clean_does_not_guess_what_a_target_is_for(tables, lines):
     )
 
 
-@pytest.mark.skipif(not hasattr(Tier, "remove_action"), reason="the cache cannot drop results yet")
 def test_clean_cache_drops_the_results_of_targets(tables, lines):
     tables.run("//...")
     assert tables.run("clean", "--cache", "//named").err == "//named: 1 result dropped\n"

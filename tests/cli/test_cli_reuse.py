@@ -173,6 +173,7 @@ def test_only_lost_rows_are_asked_for_again(jobs, stub):
     # The model has come to its senses.
     poisoned, stub.reply = stub.reply, lambda prompt: poisoned(prompt.replace("poison", "harmless"))
     plan, _ = jobs.run("build", "--retry-lost", "-n", "//qa")
+    assert jobs.run("plan", "--retry-lost", "//qa")[0].out == plan.out
     assert "it lost 1 of 4 rows" in plan.out
     assert "1 of 4 rows new, 4 of 4 columns; 3 requests, 9 reused" in plan.out
     retried, requests = jobs.run("build", "--retry-lost", "//qa")

@@ -301,3 +301,22 @@ def test_columns_that_read_each_other_are_in_the_way(load):
     module = load(text)
     with pytest.raises(NotRowWise, match="read each other"):
         describe(make(custom(module, "one"), custom(module, "two")))
+
+
+def test_the_provider_of_a_columns_model_is_part_of_its_recipe_and_of_no_others():
+    models = [dd.ModelConfig(alias=name, model="m", provider=name) for name in ("a", "b")]
+    columns = [
+        dd.LLMTextColumnConfig(name=f"by_{each.alias}", prompt="Say.", model_alias=each.alias) for each in models
+    ]
+
+    def describe_with(digest):
+        def provider_parts(providers, tools):
+            assert tools == []
+            return [("provider", name, digest if name == "b" else "same") for name in providers]
+
+        scheme = describe_cells(
+            make(*columns, models=models), parts=[], provider_parts=provider_parts, reuse={}, subject="//:s"
+        )
+        return {unit.name: unit.recipe for unit in scheme.units}
+
+    assert differing(describe_with("before"), describe_with("after")) == {"by_b"}

@@ -18,6 +18,8 @@ __all__ = ["command"]
 @click.option("-j", "--jobs", type=WholeNumber(1), hidden=True)
 @click.option("-k", "--keep-going", is_flag=True, hidden=True)
 @click.option("-n", "--dry-run", is_flag=True, hidden=True)
+@click.option("--no-reuse", is_flag=True, help="Plan a build that asks for every cell anew.")
+@click.option("--retry-lost", is_flag=True, help="Plan a build that asks again for lost rows.")
 @override_option
 @click.pass_obj
 def command(
@@ -26,6 +28,8 @@ def command(
     jobs: int | None,
     keep_going: bool,
     dry_run: bool,
+    no_reuse: bool,
+    retry_lost: bool,
     overrides: tuple[str, ...],
 ) -> int:
     """Say which targets a build would make, and why, parents first. Nothing runs.
@@ -37,4 +41,4 @@ def command(
     """
     if not targets:
         raise UsageError("no target was named", hint="`ddbuild plan //...` plans everything")
-    return print_plan(call, targets, overrides)
+    return print_plan(call, targets, overrides, no_reuse=no_reuse, retry_lost=retry_lost)
