@@ -187,6 +187,22 @@ def test_only_lost_rows_are_asked_for_again(jobs, stub):
     assert [row["topic"] for row in rows] == ["a", "poison", "c", "d"]
 
 
+def test_rows_that_a_provider_is_down_for_are_not_taken_for_lost_ones(jobs, stub):
+    topics = [f"t{number}" for number in range(12)]
+    jobs.write_topics(*topics)
+    jobs.run("//qa")
+    jobs.write_topics(*topics, "new")
+    up, stub.reply = stub.reply, lambda prompt: 401
+    down, _ = jobs.run("//qa")
+    # Twelve of thirteen rows are there, and that would be enough.
+    assert down.code == 1
+    assert "while running health checks" in down.err
+    stub.reply = up
+    again, requests = jobs.run("//qa")
+    assert (again.code, requests) == (0, 3)
+    assert "//qa: 1 of 13 rows new, 4 of 4 columns; 3 requests, 36 reused" in again.err
+
+
 def test_a_team_shares_cells(jobs, tmp_path):
     shared = str(tmp_path / "team")
     jobs.run("--shared-cache", shared, "//qa")

@@ -12,7 +12,8 @@ from typing import Any
 
 from ddbuild.building.events import Listener
 from ddbuild.building.results import BuildFailedError, BuildResult
-from ddbuild.building.session import RunningBuild, Session
+from ddbuild.building.running import RunningBuild
+from ddbuild.building.session import Session
 from ddbuild.building.tiers import open_tiers
 from ddbuild.cache import Cache
 from ddbuild.designer import Designer, prepare_home

@@ -15,7 +15,7 @@ from ddbuild.errors import InterruptedBuildError
 
 if TYPE_CHECKING:
     from ddbuild.building.results import BuildResult
-    from ddbuild.building.session import RunningBuild
+    from ddbuild.building.running import RunningBuild
     from ddbuild.report.progress import Progress
 
 __all__ = ["Interruption", "leave_now"]

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from ddbuild.building.api import make_session
 from ddbuild.building.events import Event, Listener, TargetFinished, TargetStarted
 from ddbuild.building.results import BuildResult, TargetResult
-from ddbuild.building.session import RunningBuild, Session
+from ddbuild.building.running import RunningBuild
+from ddbuild.building.session import Session
 from ddbuild.cache import Cache
 from ddbuild.designer.workflow import clone_config, clone_processors, default_num_records, make_skipped
 from ddbuild.designer.workflow_errors import PipelineError
